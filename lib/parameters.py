@@ -1,0 +1,89 @@
+"""What a parameter may be: one place for the checks of notebooks, run configurations and the command line."""
+
+import inspect
+import math
+import os
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class StudyError(ValueError):
+    """Bad input, said in one line: the parameter, what came, and what is accepted."""
+
+
+# Accepted interval of every number in the study, by parameter name; of a list, for each of its entries.
+LIMITS = {
+    "amplitude": "[0, 0.5]",
+    "batch_size": "[1, inf)",
+    "cutoff": "(0, inf)",
+    "epoch_grid": "[0, inf)",
+    "frequencies": "(0, inf)",
+    "frequency": "[0, inf)",
+    "grad_clip": "(0, inf)",
+    "lr": "(0, inf)",
+    "momentum": "[0, 1)",
+    "num_epochs": "[1, inf)",
+    "num_pairs": "[1, inf)",
+    "num_steps": "[1, inf)",
+    "num_points": "[8, inf)",
+    "num_test": "[1, inf)",
+    "num_train": "[1, inf)",
+    "seed": "[0, inf)",
+    "seeds": "[0, inf)",
+    "spacing": "(0, inf)",
+    "weight_decay": "[0, inf)",
+    "width": "[1, inf)",
+}
+CHOICES = {"device": ("auto", "cpu", "cuda"), "detrend": ("line", "hann"), "wave_on": ("augmented", "clean")}
+TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool}
+
+
+def _in_interval(value: float, interval: str) -> bool:
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    return above and (value <= high if interval[-1] == "]" else value < high)
+
+
+def check(name: str, value, annotation: str):
+    """Return `value` if parameter `name` may have it, else raise StudyError.
+
+    annotation: "int", "float", "str", "bool", a list such as "list[float]", or either with " | None".
+    An int is welcome where a float is asked for; text is never taken for a number.
+    """
+    optional = re.fullmatch(r"(.*?)\s*\|\s*None", annotation)
+    if optional:
+        return None if value is None else check(name, value, optional[1])
+    if listed := re.fullmatch(r"(?:list|tuple)\[(\w+)(?:, \.\.\.)?\]", annotation):
+        if not isinstance(value, list | tuple) or len(value) == 0:
+            raise StudyError(f"{name}: got {value!r}; accepted: a list of at least one {listed[1]}")
+        return [check(name, entry, listed[1]) for entry in value]
+    if annotation not in TYPES:
+        raise StudyError(f"{name}: type {annotation!r} is not one of {', '.join(TYPES)} or a list of them")
+    if not isinstance(value, TYPES[annotation]) or (isinstance(value, bool) and annotation != "bool"):
+        hint = ""
+        if isinstance(value, str) and re.fullmatch(r"[+-]?\d+[eE][+-]?\d+", value):
+            hint = f" (YAML reads {value} as text: write {re.sub('[eE]', '.0e', value)})"
+        raise StudyError(f"{name}: got {value!r}; accepted: {annotation}{hint}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        interval = LIMITS.get(name, "(-inf, inf)")
+        if math.isnan(value) or not _in_interval(value, interval):
+            raise StudyError(f"{name}: got {value!r}; accepted: {annotation} in {interval}")
+    if name in CHOICES and value not in CHOICES[name]:
+        raise StudyError(f"{name}: got {value!r}; accepted: {', '.join(CHOICES[name])}")
+    return value
+
+
+def check_typed(namespace: dict) -> dict:
+    """Check every typed name of a notebook (its parameters) and return them by name.
+
+    namespace: the notebook's globals(), whose `__annotations__` hold the types of the parameters cell.
+    """
+    annotations = namespace.get("__annotations__", {})
+    return {name: check(name, namespace[name], inspect.formatannotation(kind)) for name, kind in annotations.items()}
+
+
+def folder(variable: str, default: str) -> Path:
+    """A folder of the study: from environment `variable`, else `default` in the project, absolute."""
+    return Path(os.environ.get(variable) or ROOT / default).expanduser().resolve()

@@ -1,0 +1,200 @@
+"""Pairs of images, the paths between them, and a network's outputs along very many of them."""
+
+import contextlib
+import copy
+import itertools
+import time
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from lib.parameters import StudyError, check
+
+
+def _draw_pairs(first: np.ndarray, second: np.ndarray, count: int, rng, label: str) -> np.ndarray:
+    """`count` distinct pairs (a, b), a from `first` and b from `second` (unordered when they are one class)."""
+    if first is second:
+        rows, columns = np.triu_indices(len(first), 1)
+        available = len(rows)
+    else:
+        available = len(first) * len(second)
+    if count > available:
+        raise StudyError(f"num_pairs: {count} pairs of {label} asked for; accepted: at most {available}")
+    chosen = rng.choice(available, count, replace=False)
+    if first is second:
+        return np.stack([first[rows[chosen]], first[columns[chosen]]], axis=1)
+    return np.stack([first[chosen // len(second)], second[chosen % len(second)]], axis=1)
+
+
+def _shares(total: int, parts: int) -> list[int]:
+    return [total // parts + (part < total % parts) for part in range(parts)]
+
+
+def within_class_pairs(labels, num_pairs: int, seed: int) -> np.ndarray:
+    """(num_pairs, 2) indices of two images of one class, spread evenly over classes, no pair twice."""
+    labels, rng = np.asarray(labels), np.random.default_rng(seed)
+    members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    pairs = [
+        _draw_pairs(m, m, count, rng, f"class {labels[m[0]]}")
+        for m, count in zip(members, _shares(num_pairs, len(members)), strict=True)
+    ]
+    return np.concatenate(pairs)
+
+
+def between_class_pairs(labels, num_pairs: int, seed: int) -> np.ndarray:
+    """(num_pairs, 2) indices of images of two classes, spread evenly over pairs of classes, no pair twice."""
+    labels, rng = np.asarray(labels), np.random.default_rng(seed)
+    members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    class_pairs = list(itertools.combinations(members, 2))
+    order = rng.permutation(len(class_pairs))  # so that a remainder does not always go to the first classes
+    pairs = [
+        _draw_pairs(*class_pairs[i], count, rng, "two classes")
+        for i, count in zip(order, _shares(num_pairs, len(class_pairs)), strict=True)
+    ]
+    return np.concatenate(pairs)
+
+
+def linear_path(start: torch.Tensor, end: torch.Tensor, distance: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Points at `t` nu from `start` on the straight lines to `end`, `distance` nu away: (n, C, H, W)."""
+    share = (t / distance)[:, None, None, None]
+    return start + share * (end - start)
+
+
+def lengths(images: torch.Tensor, pairs: np.ndarray) -> np.ndarray:
+    """Straight distance between the two images of each pair, in nu when the images are normalised: (paths,)."""
+    index = torch.as_tensor(np.asarray(pairs), device=images.device)
+    parts = [(images[a] - images[b]).flatten(1).norm(dim=1) for a, b in
+             zip(index[:, 0].split(512), index[:, 1].split(512), strict=True)]  # fmt: skip
+    return torch.cat(parts).cpu().numpy().astype(np.float64)
+
+
+def num_points(distance, spacing: float) -> np.ndarray:
+    """Points at 0, spacing, 2 spacing, ... below the distance: the first image, up to just before the second."""
+    return np.maximum(np.ceil(np.asarray(distance) / spacing - 1e-9), 1).astype(int)
+
+
+@contextlib.contextmanager
+def exact_precision():
+    """IEEE fp32 in convolutions and matrix products (no TF32, no autocast); flags are restored on leaving."""
+    backends = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul]  # fmt: skip
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "ieee"
+    try:
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
+
+
+# Compiling with frozen weights took 25 s and made WRN-28-2 a quarter faster on 2 cores: it pays when the
+# channels_last pass over what is left would take longer than this.
+COMPILE_PAYS_AFTER_SECONDS = 120.0
+_said: set[str] = set()
+
+
+def _say_once(message: str) -> None:
+    if message not in _said:
+        _said.add(message)
+        warnings.warn(message, stacklevel=3)
+
+
+class FastForward:
+    """A copy of a network in eval mode that maps batches of one fixed shape to logits, as fast as the device
+    allows without changing them by more than rounding: channels_last, and compiled where that pays."""
+
+    def __init__(self, model: torch.nn.Module, device: torch.device, compile: bool | str):
+        if compile not in (True, False, "auto"):
+            raise StudyError(f"compile: got {compile!r}; accepted: auto, True, False")
+        self.model = copy.deepcopy(model).to(device, memory_format=torch.channels_last).eval()
+        self.compile = compile
+        self.forward = self.model
+
+    def compiled(self, batch: torch.Tensor) -> None:
+        """Switch to the compiled network; where there is no C++ compiler say so once and stay as it was."""
+        import torch._inductor.config as inductor
+
+        candidate = torch.compile(self.model, dynamic=False)
+        try:
+            with inductor.patch(freezing=True):
+                candidate(batch)
+            self.forward = candidate
+        except Exception as error:  # what a missing or broken compiler raises differs between versions
+            reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
+            _say_once(f"measuring uncompiled, in channels_last: the network could not be compiled ({reason})")
+            torch._dynamo.reset()
+        self.compile = False
+
+    def __call__(self, batch: torch.Tensor, batches_left: int) -> torch.Tensor:
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        if self.compile is True:
+            self.compiled(batch)
+        elif self.compile == "auto" and batch.is_cuda:
+            self.compile = False
+        elif self.compile == "auto":
+            self.forward(batch)
+            started = time.perf_counter()
+            self.forward(batch)
+            if (time.perf_counter() - started) * batches_left > COMPILE_PAYS_AFTER_SECONDS:
+                self.compiled(batch)
+            self.compile = False
+        return self.forward(batch)
+
+
+def evaluate(model, images, pairs, spacing: float, *, batch_size: int = 64, path=linear_path, compile="auto",
+             chunk_points: int = 16384) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+    """Stream a network's logits along the paths that join pairs of images.
+
+    model: (n, C, H, W) -> logits (n, classes). images: (N, C, H, W) float32, normalised; they decide the
+    device. pairs: (paths, 2) indices into images. spacing: nu between points. Yields (index (p,), logits
+    (p, points, classes) float32), every path once, paths of equal length together, at most about
+    `chunk_points` points at a time: memory does not grow with the number of paths.
+
+    In eval mode and IEEE fp32. Every forward pass has the same shape (the last batch is filled up), so a
+    point's output does not depend on which paths are measured with it. Raises StudyError on NaN outputs.
+    """
+    check("spacing", spacing, "float")
+    pairs = np.asarray(pairs)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or len(pairs) == 0:
+        raise StudyError(f"pairs: got shape {pairs.shape}; accepted: (paths, 2), at least one path")
+    with torch.inference_mode():
+        distances = lengths(images, pairs)
+    if not (distances > 0).all():
+        raise StudyError(f"pairs: {int((distances <= 0).sum())} join equal images; accepted: a positive distance")
+    points = num_points(distances, spacing)
+    order = np.argsort(points, kind="stable")
+    ends = np.cumsum(points[order])
+    total = int(ends[-1])
+    forward = FastForward(model, images.device, compile)
+    pending: list[np.ndarray] = []
+    done = flushed = 0
+    for start in range(0, total, batch_size):
+        flat = np.minimum(np.arange(start, start + batch_size), total - 1)
+        which = np.searchsorted(ends, flat, side="right")
+        step = flat - (ends[which] - points[order[which]])
+        path_index = order[which]
+        with exact_precision(), torch.inference_mode():
+            ends_index = torch.as_tensor(pairs[path_index], device=images.device)
+            t = torch.as_tensor(step * spacing, dtype=torch.float32, device=images.device)
+            distance = torch.as_tensor(distances[path_index], dtype=torch.float32, device=images.device)
+            batch = path(images[ends_index[:, 0]], images[ends_index[:, 1]], distance, t)
+            logits = forward(batch, -(-(total - start) // batch_size)).float().cpu().numpy()
+        if not np.isfinite(logits).all():
+            raise StudyError("evaluate: the network's output has NaN or infinite values; accepted: finite logits")
+        pending.append(logits[: total - start])
+        finished = int(np.searchsorted(ends, start + len(pending[-1]), side="right"))
+        held = start + len(pending[-1]) - (ends[flushed - 1] if flushed else 0)
+        if held >= chunk_points or start + batch_size >= total:
+            buffer = np.concatenate(pending)
+            done = 0
+            while flushed < finished:
+                length = points[order[flushed]]
+                same = int(np.searchsorted(points[order[flushed:finished]], length, side="right"))
+                block = buffer[done : done + same * length].reshape(same, length, -1)
+                yield order[flushed : flushed + same], block
+                done += same * length
+                flushed += same
+            pending = [buffer[done:]]

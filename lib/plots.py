@@ -1,0 +1,35 @@
+"""The figures that several notebooks draw: seaborn, bands over seeds, labelled axes."""
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+PALETTE = "colorblind"
+
+
+def style() -> None:
+    """Set once at the top of a notebook."""
+    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
+    plt.rcParams.update({"figure.figsize": (7, 4), "figure.dpi": 100, "savefig.bbox": "tight", "axes.titlesize": 12})
+
+
+def over_seeds(table, x: str, y: str, hue: str | None = None, *, title: str, xlabel: str, ylabel: str,
+               legend: str | None = None, logx: bool = False, ax=None, **kwargs):  # fmt: skip
+    """Mean over seeds with a band from the least to the greatest seed; n goes under the axis.
+
+    table: one row a seed and x (and hue). Keyword arguments go to seaborn.lineplot. Returns the axes.
+    """
+    ax = ax or plt.subplots()[1]
+    if hue is not None:
+        kwargs = {"palette": "viridis" if table[hue].dtype.kind in "if" else PALETTE, "hue_norm": None, **kwargs}
+        kwargs.pop("hue_norm")
+    sns.lineplot(table, x=x, y=y, hue=hue, errorbar=("pi", 100), ax=ax, marker="o", markersize=4,
+                 legend="full" if hue is not None else False, **kwargs)  # fmt: skip
+    if logx:
+        ax.set_xscale("log", base=2)
+        ticks = sorted(table[x].unique())
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
+    ax.set(title=title, xlabel=f"{xlabel}\n(mean and range over {table['seed'].nunique()} seeds)", ylabel=ylabel)
+    if hue is not None:
+        ax.legend(title=legend or hue, fontsize="small", title_fontsize="small")
+    return ax

@@ -1,0 +1,262 @@
+"""The run store: a frozen configuration, its key, its folder; and `sweep`, a map over independent runs.
+
+A configuration is a frozen dataclass with `kind`, `version`, `identity()`, `described()` and
+`execute(device) -> (history, weights)`. Its run is the folder STORE/<key> with config.json, history.npz and,
+where there are any, weights.safetensors; measurements are added beside them. A folder or a measurement
+appears by one atomic rename: what a killed process leaves is never half a run, and of two processes that make
+the same run the first one's stays.
+"""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import sys
+import threading
+import time
+import uuid
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+from tqdm.auto import tqdm
+
+from lib.parameters import StudyError, folder
+from lib.training import resolve_device
+
+
+def hash_of(value) -> str:
+    """16 hex digits of the SHA-256 of `value` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def key_of(config) -> str:
+    """The run's key: kind, version and the configuration's identity, hashed."""
+    return hash_of({"kind": config.kind, "version": config.version, **config.identity()})
+
+
+def store_folder() -> Path:
+    """The store: the folder STUDY_STORE, by default output/store. Raises StudyError when it can't be written."""
+    root = folder("STUDY_STORE", "output/store")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".incomplete-{uuid.uuid4().hex}"
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise StudyError(
+            f"store: {root} cannot be written ({error.strerror}); set STUDY_STORE to another folder"
+        ) from error
+    for leftover in root.glob(".incomplete-*"):  # of processes killed while writing
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > 3600:
+                shutil.rmtree(leftover)
+    return root
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run in the store; arrays and weights are read when asked for."""
+
+    path: Path
+    record: dict = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> dict:
+        return self.record["config"]
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch (or step), and the configuration's fields as columns of equal values."""
+        with readable(self.path / "history.npz"), np.load(self.path / "history.npz", allow_pickle=False) as arrays:
+            return pd.DataFrame({name: arrays[name] for name in arrays if arrays[name].ndim == 1}).assign(
+                **{k: v for k, v in self.config.items() if k not in arrays}, key=self.key
+            )
+
+    def array(self, name: str) -> np.ndarray:
+        with readable(self.path / "history.npz"), np.load(self.path / "history.npz", allow_pickle=False) as arrays:
+            return arrays[name]
+
+    def weights(self, epoch: int) -> dict[str, torch.Tensor]:
+        """The state dict kept at `epoch`."""
+        file = self.path / "weights.safetensors"
+        with readable(file), safetensors.safe_open(file, "pt") as tensors:
+            names = [name for name in tensors.keys() if name.startswith(f"{epoch}/")]  # noqa: SIM118
+            return {name.partition("/")[2]: tensors.get_tensor(name) for name in names}
+
+
+@contextlib.contextmanager
+def readable(file: Path):
+    """Turn whatever a damaged file raises into one line that names it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+        raise StudyError(f"store: run {file.parent.name} is damaged: {file.name} cannot be read "
+                         f"({type(error).__name__}); delete its folder to make it anew") from error  # fmt: skip
+
+
+def open_run(path: Path) -> Run:
+    """The run in folder `path`. Raises StudyError when a file is missing or shorter than when it was written."""
+    with readable(path / "config.json"):
+        record = json.loads((path / "config.json").read_text())
+        sizes = record["files"]
+    for name, size in sizes.items():
+        actual = (path / name).stat().st_size if (path / name).is_file() else None
+        if actual != size:
+            raise StudyError(f"store: run {path.name} is damaged: {name} has {actual or 0} of {size} bytes; "
+                             "delete its folder to make it anew")  # fmt: skip
+    return Run(path, record)
+
+
+def all_runs() -> list[Run]:
+    """Every run in the store, each checked for truncated files, oldest first."""
+    runs = [open_run(path) for path in store_folder().iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return sorted(runs, key=lambda run: run.record["created"])
+
+
+def write_atomically(target: Path, write) -> None:
+    """Call write(folder) on a fresh folder beside `target` and rename it; an existing target stays as it is."""
+    partial = target.parent / f".incomplete-{uuid.uuid4().hex}"
+    partial.mkdir()
+    try:
+        write(partial)
+        with contextlib.suppress(FileExistsError, OSError) if target.exists() else contextlib.nullcontext():
+            partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def find_or_execute(config, device: str = "auto", key: str | None = None) -> Run:
+    """The run of `config`: from the store, or executed now (on a CPU with one thread) and kept."""
+    key = key or key_of(config)
+    path = store_folder() / key
+    if path.is_dir():
+        return open_run(path)
+    target = resolve_device(device)
+    started = time.time()
+    with single_thread() if target.type == "cpu" else contextlib.nullcontext():
+        history, weights = config.execute(target)
+
+    def write(partial: Path) -> None:
+        np.savez(partial / "history.npz", **history)
+        if weights:
+            safetensors.torch.save_file(weights, partial / "weights.safetensors")
+        record = {
+            "config": config.described(),
+            "kind": config.kind,
+            "version": config.version,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": round(time.time() - started, 2),
+            "device": torch.cuda.get_device_name() if target.type == "cuda" else f"{platform.machine()} CPU",
+            "torch": torch.__version__,
+            "files": {file.name: file.stat().st_size for file in sorted(partial.iterdir())},
+        }
+        (partial / "config.json").write_text(json.dumps(record, indent=1))
+
+    try:
+        write_atomically(path, write)
+    except OSError as error:
+        raise StudyError(f"store: run {key} could not be written ({error.strerror}); nothing else is lost") from error
+    return open_run(path)
+
+
+@contextlib.contextmanager
+def single_thread():
+    """One thread on the CPU: a run's numbers then do not depend on how many cores happen to be there."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def sweep(configs, device: str = "auto", title: str = "runs") -> list[Run]:
+    """The runs of `configs`, in their order: those in the store are read, the others executed.
+
+    Equal configurations are one run. Every run already there is checked before anything is trained.
+    """
+    configs = list(configs)
+    if not configs:
+        raise StudyError("sweep: got no configuration; accepted: at least one")
+    resolve_device(device)
+    keys = [key_of(config) for config in configs]
+    store = store_folder()
+    for key in dict.fromkeys(keys):
+        if (store / key).is_dir():
+            open_run(store / key)
+    missing = {key: config for key, config in zip(keys, configs, strict=True) if not (store / key).is_dir()}
+    parallel_map(_execute, [(config, device, key) for key, config in missing.items()], device, title)
+    return [open_run(store / key) for key in keys]
+
+
+def _execute(task) -> None:
+    config, device, key = task
+    find_or_execute(config, device, key)
+
+
+def _watch_parent() -> None:
+    """In a worker: one thread for arithmetic, and an end as soon as the parent process is gone."""
+    torch.set_num_threads(1)
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def parallel_map(function, tasks: list, device: str = "auto", title: str = "runs") -> list:
+    """[function(task) for task in tasks], with a progress bar.
+
+    On a GPU one after the other in this process; on a CPU in one worker process per core, each with one
+    thread; where DASK_SCHEDULER_ADDRESS is set, over that Dask cluster (whose workers share the store).
+    """
+    if not tasks:
+        return []
+    bar = tqdm(total=len(tasks), desc=title, unit="run", file=sys.stderr, mininterval=0.5)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(bar)
+        if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
+            from distributed import Client, as_completed
+
+            client = stack.enter_context(Client(address))
+            futures = client.map(function, tasks, pure=False)
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+            return [future.result() for future in futures]
+        workers = min(len(tasks), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+        if workers == 1 or resolve_device(device).type == "cuda":
+            results = []
+            for task in tasks:
+                results.append(function(task))
+                bar.update()
+            return results
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        pool = concurrent.futures.ProcessPoolExecutor(workers, context, _watch_parent)
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        futures = [pool.submit(function, task) for task in tasks]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+                bar.update()
+        except concurrent.futures.process.BrokenProcessPool:
+            raise StudyError(
+                "a worker process was killed (out of memory?); finished runs are kept, start again"
+            ) from None
+        return [future.result() for future in futures]

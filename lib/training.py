@@ -1,0 +1,221 @@
+"""One training run: a configuration in, a history and the network's weights along the way out.
+
+Defaults are the released code's: Nesterov momentum 0.9, learning rate 0.1 with a cosine per step to 0, batch
+256, gradient norm clipped at 5, weight decay (wd / 2) ||w||^2 on every variable and part of the clipped
+gradient, flip-crop and cutout.
+"""
+
+import contextlib
+import dataclasses
+import math
+import re
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from lib import augment, data, models, targets
+from lib.parameters import StudyError, check
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """What one run is. Two runs with equal fields and equal data are the same run."""
+
+    kind: ClassVar[str] = "classifier"
+    version: ClassVar[int] = 1  # raise when the same configuration would give other results
+
+    dataset: str
+    model: str
+    seed: int
+    num_epochs: int = 200
+    num_train: int | None = None  # images, drawn with the seed; None: all
+    num_test: int | None = None  # images; None: all
+    batch_size: int = 256  # images
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    grad_clip: float = 5.0  # L2 norm of the whole gradient
+    augmentation: str = "flip_crop+cutout"
+    wave: str = "none"  # none, uniform, radial, fourier:I,J, random:SEED, f, 1/f
+    frequency: float = 0.0  # cycles per nu
+    amplitude: float = 0.0  # batch mean of the smoothing
+    wave_on: str = "augmented"  # the image the wave is computed on
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            annotation = getattr(field.type, "__name__", None) or str(field.type)
+            check(field.name, getattr(self, field.name), annotation)
+        augment.pipeline(self.augmentation)
+        if (self.wave == "none") != (self.amplitude == 0):
+            raise StudyError(f"amplitude: got {self.amplitude} with wave {self.wave}; accepted: 0 for none, else above")
+
+    def load_data(self) -> data.Dataset:
+        dataset = data.load(self.dataset, self.num_test)
+        if self.num_train is not None and self.num_train > len(dataset.x_train):
+            raise StudyError(f"num_train: got {self.num_train}; accepted: at most {len(dataset.x_train)}")
+        return dataset
+
+    def identity(self) -> dict:
+        """The fields that differ from their defaults, the data by its content: what the run's key hashes."""
+        fields = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        return fields | {"dataset": self.load_data().fingerprint}
+
+    def described(self) -> dict:
+        """All fields as plain values, without the folder of an npz file."""
+        return dataclasses.asdict(self) | {"dataset": re.sub(r":.*/", ":", self.dataset)}
+
+    def build(self) -> torch.nn.Module:
+        """The untrained network of this run."""
+        dataset = self.load_data()
+        return models.build(self.model, dataset.image_shape, dataset.num_classes, self.seed)
+
+    def execute(self, device: torch.device) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]:
+        return train(self, device)
+
+
+def resolve_device(device: str) -> torch.device:
+    """auto: CUDA where there is some, else the CPU. Raises StudyError when CUDA is asked for and absent."""
+    check("device", device, "str")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise StudyError("device: got cuda, but no CUDA device answers; accepted: auto, cpu")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def checkpoint_epochs(num_epochs: int) -> list[int]:
+    """Epochs whose weights a run keeps: 1, 2, 4, ... and the last."""
+    return sorted({2**k for k in range(num_epochs.bit_length()) if 2**k <= num_epochs} | {num_epochs})
+
+
+def predict(model: torch.nn.Module, images: torch.Tensor, dataset: data.Dataset, batch_size: int = 500):
+    """Logits (n, num_classes), float32, of raw images (n, C, H, W) in eval mode."""
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        logits = [
+            model(dataset.normalize(batch).contiguous(memory_format=torch.channels_last)).float()
+            for batch in images.split(batch_size)
+        ]
+    model.train(was_training)
+    return torch.cat(logits)
+
+
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy, in nats, of logits (n, C) against probabilities (n, C)."""
+    return -(targets * F.log_softmax(logits, dim=1)).sum(1).mean()
+
+
+def noise_fitting(logits: torch.Tensor, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
+    """CE(clean labels) - CE(noisy labels), in nats: logits (n, C), labels (n,), noisy (n, C) probabilities.
+
+    Negative while the network knows the classes but not the wave (the paper's measure of fitting the wave).
+    """
+    clean = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+    return cross_entropy(logits, clean) - cross_entropy(logits, noisy)
+
+
+def wave_slope(logits: torch.Tensor, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
+    """Least-squares slope of the true class's probability against its noisy label: 0 wave ignored, 1 fitted.
+
+    Unlike noise fitting it does not move when the network merely grows more or less confident. NaN when the
+    labels' noise does not vary (uniform smoothing).
+    """
+    output = F.softmax(logits.double(), 1).gather(1, labels[:, None]).squeeze(1)
+    target = noisy.double().gather(1, labels[:, None]).squeeze(1)
+    target = target - target.mean()
+    variance = (target**2).sum()
+    if variance < 1e-12 * len(target):
+        return torch.tensor(math.nan)
+    return (target * (output - output.mean())).sum() / variance
+
+
+def cosine(lr: float, step: int, num_steps: int) -> float:
+    """Learning rate of step 0, 1, ...: from lr along half a cosine towards 0 at num_steps."""
+    return lr * 0.5 * (1 + math.cos(math.pi * step / num_steps))
+
+
+@torch.no_grad()
+def update(weights: list, velocity: list, lr: float, config: TrainingConfig) -> None:
+    """One Nesterov step on the gradients of `weights`: weight decay first, then clipping, as released.
+
+    Written out because torch.optim takes four seconds to import and applies weight decay after clipping.
+    """
+    gradients = [weight.grad for weight in weights]
+    torch._foreach_add_(gradients, weights, alpha=config.weight_decay)
+    torch.nn.utils.clip_grad_norm_(weights, config.grad_clip)
+    torch._foreach_mul_(velocity, config.momentum)
+    torch._foreach_add_(velocity, gradients)
+    torch._foreach_add_(weights, gradients, alpha=-lr)
+    torch._foreach_add_(weights, velocity, alpha=-lr * config.momentum)
+
+
+def train(config: TrainingConfig, device: torch.device):
+    """Train one network. Returns (history, weights).
+
+    history: arrays (num_epochs,): epoch, train_loss (noisy labels, augmented images), test_loss, test_accuracy
+    and, with a wave, test_loss_noisy, noise_fitting, wave_slope; losses in nats, without weight decay, on the
+    whole test set. weights: "EPOCH/name" -> tensor, at `checkpoint_epochs`.
+    Raises StudyError when the loss stops being finite.
+    """
+    dataset = config.load_data()
+    generator = torch.Generator(device).manual_seed(config.seed)
+    order = np.random.default_rng(config.seed).permutation(len(dataset.x_train))[: config.num_train]
+    x_train, y_train = dataset.x_train[order].to(device), dataset.y_train[order].to(device)
+    x_test, y_test = dataset.x_test.to(device), dataset.y_test.to(device)
+    batch_size = min(config.batch_size, len(x_train))
+    steps_per_epoch = len(x_train) // batch_size
+    num_steps = config.num_epochs * steps_per_epoch
+
+    model = config.build().to(device, memory_format=torch.channels_last).train()
+    weights = list(model.parameters())
+    velocity = [torch.zeros_like(weight) for weight in weights]
+    step = 0
+    augmented = augment.pipeline(config.augmentation)
+    wave = targets.wave(config.wave, config.frequency, dataset.image_shape)
+    smooth = lambda labels, s: targets.smooth_labels(labels, s, config.amplitude, dataset.num_classes)  # noqa: E731
+    noisy_test = smooth(y_test, wave(dataset.normalize(x_test))) if wave else None
+    mixed_precision = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
+    kept = set(checkpoint_epochs(config.num_epochs))
+    rows, checkpoints = [], {}
+    for epoch in range(1, config.num_epochs + 1):
+        losses = []
+        shuffled = torch.randperm(len(x_train), device=device, generator=generator)
+        for batch in shuffled[: steps_per_epoch * batch_size].split(batch_size):
+            clean_images = dataset.normalize(x_train[batch])
+            images = augmented(clean_images, generator)
+            labels = F.one_hot(y_train[batch], dataset.num_classes).float()
+            if wave:
+                labels = smooth(labels, wave(images if config.wave_on == "augmented" else clean_images))
+            with mixed_precision:
+                logits = model(images.contiguous(memory_format=torch.channels_last))
+            loss = cross_entropy(logits.float(), labels)
+            model.zero_grad(set_to_none=True)
+            loss.backward()
+            update(weights, velocity, cosine(config.lr, step, num_steps), config)
+            step += 1
+            losses.append(loss.detach())
+        train_loss = torch.stack(losses).mean().item()
+        if not math.isfinite(train_loss):
+            raise StudyError(f"training diverged in epoch {epoch} of {config.described()}: try a lower lr")
+        logits = predict(model, x_test, dataset)
+        row = {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "test_loss": F.cross_entropy(logits, y_test).item(),
+            "test_accuracy": (logits.argmax(1) == y_test).double().mean().item(),
+        }
+        if wave:
+            row["test_loss_noisy"] = cross_entropy(logits, noisy_test).item()
+            row["noise_fitting"] = noise_fitting(logits, y_test, noisy_test).item()
+            row["wave_slope"] = wave_slope(logits, y_test, noisy_test).item()
+        rows.append(row)
+        if epoch in kept:
+            state = model.state_dict()
+            checkpoints |= {f"{epoch}/{name}": state[name].detach().cpu().contiguous().clone() for name in state}
+    history = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return history, checkpoints
