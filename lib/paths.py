@@ -78,7 +78,8 @@ def num_points(distance, spacing: float) -> np.ndarray:
 @contextlib.contextmanager
 def exact_precision():
     """IEEE fp32 in convolutions and matrix products (no TF32, no autocast); flags are restored on leaving."""
-    backends = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul]  # fmt: skip
+    cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
+    backends = [torch.backends.cuda.matmul, cudnn.conv, mkldnn.conv, mkldnn.matmul]
     before = [backend.fp32_precision for backend in backends]
     for backend in backends:
         backend.fp32_precision = "ieee"

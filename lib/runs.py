@@ -28,7 +28,7 @@ import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lib.parameters import StudyError, folder
 from lib.training import resolve_device

@@ -1,0 +1,199 @@
+"""The command line: study run, list, claims, runs."""
+
+import collections
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from lib.parameters import ROOT, StudyError, check
+
+app = typer.Typer(help="Run and read the study of spectral bias.", no_args_is_help=True, add_completion=False,
+                  pretty_exceptions_enable=False)  # fmt: skip
+NOTEBOOKS, PARAMS, RESULTS, OUTPUT = (ROOT / name for name in ("notebooks", "params", "results", "output"))
+Profile = Annotated[str, typer.Option("--profile", help="a folder of params/")]
+
+
+def main() -> None:
+    """Entry point: an error of the user's is one line and exit status 2."""
+    try:
+        app()
+    except StudyError as error:
+        print(f"study: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def notebook_names() -> list[str]:
+    return sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb"))
+
+
+def inspect(name: str) -> dict[str, dict]:
+    """The typed parameters of a notebook by name: type, default (a value), unit and help, read by papermill."""
+    import papermill
+
+    found = papermill.inspect_notebook(str(NOTEBOOKS / f"{name}.ipynb"))
+    for parameter in found.values():
+        parameter["default"] = yaml.safe_load(parameter["default"].replace("True", "true").replace("False", "false"))
+        parameter["unit"], _, parameter["help"] = parameter["help"].strip().partition(": ")
+    return found
+
+
+def read_params(profile: str, stem: str) -> dict:
+    """What params/<profile>/<stem>.yaml sets, {} if there is no such file. Raises StudyError."""
+    folder = PARAMS / profile
+    if not profile or not folder.is_dir():
+        raise StudyError(f"profile: got {profile!r}; accepted: {', '.join(sorted(p.name for p in PARAMS.iterdir()))}")
+    file = folder / f"{stem}.yaml"
+    try:
+        values = (yaml.safe_load(file.read_text()) if file.is_file() else None) or {}
+    except yaml.YAMLError as error:
+        raise StudyError(f"{profile}/{file.name}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise StudyError(f"{profile}/{file.name}: got {values!r}; accepted: lines of name: value")
+    return values
+
+
+def resolve(names: list[str], profile: str, options: list[str]) -> dict[str, dict]:
+    """The parameters to inject into each notebook, all of them checked; nothing has been executed yet.
+
+    Those of common.yaml and those given as name=value go to every notebook that has them; those of a
+    notebook's own YAML must be its own. Later ones win: common.yaml, <notebook>.yaml, name=value.
+    """
+    declared = {name: inspect(name) for name in notebook_names()}
+    given = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals:
+            raise StudyError(f"-p: got {option!r}; accepted: name=value")
+        kinds = {declared[name][key]["inferred_type_name"] for name in names if key in declared[name]}
+        given[key] = text if kinds == {"str"} else _parse_value(key, text)
+    common = read_params(profile, "common")
+    for source, values, scope in ((f"{profile}/common.yaml", common, declared), ("-p", given, names)):
+        known = sorted({key for name in scope for key in declared[name]})
+        for key in values:
+            if key not in known:
+                raise StudyError(f"{source}: parameter {key!r} is unknown; accepted: {', '.join(known)}")
+    resolved = {}
+    for name in names:
+        own, parameters = read_params(profile, name), declared[name]
+        for key in own:
+            if key not in parameters:
+                raise StudyError(
+                    f"{profile}/{name}.yaml: parameter {key!r} is unknown; accepted: {', '.join(parameters)}"
+                )
+        values = {key: value for key, value in {**common, **own, **given}.items() if key in parameters}
+        resolved[name] = {
+            key: check(key, value, parameters[key]["inferred_type_name"]) for key, value in values.items()
+        }
+    return resolved
+
+
+def _parse_value(key: str, text: str):
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise StudyError(f"{key}: got {text!r}; accepted: a YAML value such as 3, 0.1 or [0, 1]") from error
+
+
+def check_world(name: str, values: dict) -> None:
+    """Check what a notebook's parameters point to: data, network, device. Raises StudyError."""
+    from lib import augment, data, models, training
+
+    effective = {key: parameter["default"] for key, parameter in inspect(name).items()} | values
+    training.resolve_device(effective.get("device", "auto"))
+    if "augmentation" in effective:
+        augment.pipeline(effective["augmentation"])
+    if "dataset" in effective:
+        dataset = data.load(effective["dataset"], effective.get("num_test"))
+        if effective.get("num_train", 1) > len(dataset.x_train):
+            raise StudyError(f"num_train: got {effective['num_train']}; accepted: at most {len(dataset.x_train)}")
+        if "model" in effective:
+            models.build(effective["model"], dataset.image_shape, dataset.num_classes)
+
+
+@app.command()
+def run(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="names or their first digits; all when none")] = None,
+    profile: Profile = "digits",
+    parameter: Annotated[list[str] | None, typer.Option("-p", help="name=value, as in YAML")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for what comes out; output/<profile>")] = None,
+) -> None:
+    """Execute notebooks under a profile, then collect their claims, figures and runs."""
+    from lib import execute, runs
+
+    names = [_notebook_named(text) for text in notebooks or notebook_names()]
+    resolved = resolve(names, profile, parameter or [])
+    runs.all_runs()
+    for name, values in resolved.items():
+        check_world(name, values)
+    out = (out or OUTPUT / profile).resolve()
+    failed = [
+        name for name, values in resolved.items() if not execute.notebook(NOTEBOOKS / f"{name}.ipynb", out, values)
+    ]
+    print_claims(execute.collect(out))
+    if failed:
+        print(
+            f"study: failed: {', '.join(failed)}; the executed copies in {out.name}/ have the tracebacks",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
+
+
+def _notebook_named(text: str) -> str:
+    stem = Path(text).stem
+    matches = [name for name in notebook_names() if name == stem or name.split("_")[0] == stem]
+    if len(matches) != 1:
+        raise StudyError(f"notebook: got {text!r}; accepted: {', '.join(notebook_names())}")
+    return matches[0]
+
+
+@app.command("list")
+def list_notebooks() -> None:
+    """Notebooks and their parameters: type, default and unit."""
+    for name in notebook_names():
+        print(name)
+        for key, parameter in inspect(name).items():
+            kind, default = parameter["inferred_type_name"], parameter["default"]
+            print(f"  {key:<16} {kind:<12} {default!s:<44} {parameter['unit']}: {parameter['help']}")
+
+
+@app.command()
+def claims(profile: Profile = "digits") -> None:
+    """The scoreboard of a profile: as executed here (output/), else as it came with the study."""
+    from lib import execute
+
+    read_params(profile, "common")
+    shipped = NOTEBOOKS if profile == "digits" else RESULTS / profile
+    rows = execute.claims_in(OUTPUT / profile) or execute.claims_in(shipped)
+    if not rows:
+        raise StudyError(f"no claims of profile {profile} yet; run: study run --profile {profile}")
+    print_claims(rows)
+
+
+def print_claims(rows: list[dict]) -> None:
+    """The scoreboard: a line a claim, then the count of verdicts."""
+    form = "{:<24}{:<8}{:<10}{:<13}{:<26}{:>3}  {}"
+    print("\n" + form.format("notebook", "finding", "measure", "verdict", "statistic [95 % interval]", "n", "claim"))
+    for row in rows:
+        low, high = ("?" if row[bound] is None else f"{row[bound]:.3f}" for bound in ("low", "high"))
+        cells = [row[column] for column in ("notebook", "finding", "measure", "verdict")]
+        print(form.format(*cells, f"{row['estimate']:.3f} [{low}, {high}]", row["n"], row["statement"]))
+    counts = collections.Counter(row["verdict"] for row in rows)
+    print(f"\n{len(rows)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
+
+
+@app.command("runs")
+def list_runs() -> None:
+    """What the run store holds."""
+    from lib import runs
+
+    found = runs.all_runs()
+    for one in found:
+        config, record = one.config, one.record
+        named = [name for name in ("dataset", "network", "model", "seed", "wave", "frequency") if name in config]
+        parts = " ".join(f"{name}={config[name]}" for name in named)
+        print(f"{one.key}  {record['kind']:<16}{record['seconds']:>8.1f} s  {record['device']:<12}  {parts}")
+    size = sum(file.stat().st_size for one in found for file in one.path.rglob("*") if file.is_file())
+    print(f"{len(found)} runs, {size / 1e6:.1f} MB")

@@ -1,0 +1,128 @@
+"""Execute notebooks by papermill, keep what they found: executed copies, claims, figures and tables of runs."""
+
+import base64
+import json
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from traitlets.config import Config
+
+from lib import claims, runs
+from lib.parameters import ROOT
+
+START_ATTEMPTS = 3
+# Kernels over TCP pick a port, lose it to another process now and then, and die; sockets in the file system don't.
+TRANSPORT = Config({"KernelManager": {"transport": "tcp" if sys.platform == "win32" else "ipc"}})
+
+
+def notebook(source: Path, out: Path, parameters: dict) -> bool:
+    """Execute one notebook into the folder `out`; False when a cell failed (the copy has its traceback).
+
+    One that was already executed there, from the same code with the same parameters, is left as it is.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    target = out / source.name
+    cells = [cell["source"] for cell in nbformat.read(source, 4).cells]
+    code = [file.read_text() for file in sorted(Path(__file__).parent.glob("*.py"))]
+    identity = runs.hash_of({"source": cells, "code": code, "parameters": parameters})
+    if target.is_file() and nbformat.read(target, 4).metadata.get("study") == identity:
+        print(f"{source.stem}: already executed with these parameters", file=sys.stderr)
+        return True
+    out.mkdir(parents=True, exist_ok=True)
+    print(f"\n{source.stem}", file=sys.stderr)
+    partial = out / f".{source.name}"
+    for attempt in range(START_ATTEMPTS):
+        try:
+            papermill.execute_notebook(
+                source, partial, parameters, kernel_name="python3", progress_bar={"desc": source.stem},
+                stderr_file=sys.stderr, cwd=str(ROOT), start_timeout=120, config=TRANSPORT,
+            )  # fmt: skip
+            break
+        except papermill.PapermillExecutionError as error:
+            clean(partial, target)
+            title = error.source.strip().splitlines()[0][:60]
+            print(
+                f"study: {source.stem}: cell {error.cell_index} ({title}): {error.ename}: {error.evalue}",
+                file=sys.stderr,
+            )
+            return False
+        except (DeadKernelError, RuntimeError, TimeoutError) as error:  # a kernel that died while starting
+            if attempt + 1 == START_ATTEMPTS:
+                raise
+            print(f"study: {source.stem}: kernel did not start ({error}); once more", file=sys.stderr)
+    clean(partial, target, identity)
+    return True
+
+
+def clean(executed: Path, target: Path, identity: str | None = None) -> None:
+    """Move an executed notebook to `target` without paths, timings and progress bars of the moment."""
+    content = nbformat.read(executed, 4)
+    used = content.metadata.pop("papermill", {}).get("parameters")
+    if used:
+        content.metadata["parameters"] = json.loads(re.sub(r":[^\"]*/", ":", json.dumps(used)))
+    if identity:
+        content.metadata["study"] = identity
+    for cell in content.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            if "injected-parameters" in cell.metadata.get("tags", []):
+                cell.source = re.sub(r"npz:[^\"']*/", "npz:", cell.source)
+            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+    nbformat.write(content, executed)
+    executed.replace(target)
+
+
+def payload(executed: nbformat.NotebookNode) -> dict:
+    """What `claims.record` left in an executed notebook: claims, run keys, parameters, versions; {} if nothing."""
+    for cell in executed.cells:
+        for output in cell.get("outputs", []):
+            if claims.MIME in output.get("data", {}):
+                return output["data"][claims.MIME]
+    return {}
+
+
+def executed_in(folder: Path) -> dict[str, nbformat.NotebookNode]:
+    """The notebooks of a folder by name, in order; {} when there is no such folder."""
+    return {file.stem: nbformat.read(file, 4) for file in sorted(folder.glob("[0-9]*.ipynb"))}
+
+
+def claims_in(folder: Path) -> list[dict]:
+    """The claims that the executed notebooks of a folder hold, in order."""
+    return [{"notebook": name, **row} for name, executed in executed_in(folder).items()
+            for row in payload(executed).get("claims", [])]  # fmt: skip
+
+
+def collect(out: Path) -> list[dict]:
+    """Write claims.json, runs.parquet and figures/ of all executed notebooks in `out` beside them; the claims."""
+    keys = set()
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    for name, executed in executed_in(out).items():
+        keys |= set(payload(executed).get("runs", []))
+        images = [output["data"]["image/png"] for cell in executed.cells for output in cell.get("outputs", [])
+                  if "image/png" in output.get("data", {})]  # fmt: skip
+        for number, image in enumerate(images, 1):
+            (out / "figures" / f"{name}-{number}.png").write_bytes(base64.b64decode(image))
+    rows = claims_in(out)
+    (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
+    present = [run for run in runs.all_runs() if run.key in keys]
+    if present:
+        table(present).to_parquet(out / "runs.parquet")
+    return rows
+
+
+def table(made: list[runs.Run]) -> pd.DataFrame:
+    """One row a run: key, configuration, where it was made, and the last row of its history."""
+    rows = []
+    for run in made:
+        provenance = {name: run.record[name] for name in ("kind", "version", "created", "seconds", "device", "torch")}
+        history = run.history.drop(columns=["key", *run.config], errors="ignore")
+        rows.append({"key": run.key, **provenance, **run.config, **history.iloc[-1].add_prefix("final_")})
+        if "noise_fitting" in history:
+            rows[-1]["min_noise_fitting"] = history["noise_fitting"].min()
+    return pd.DataFrame(rows).sort_values("key", ignore_index=True)

@@ -1,0 +1,190 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: "1.3"
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # With training, function frequency rises between classes and falls within classes
+#
+# **Finding F2.** Walk in a straight line from one test image to another and watch the network's output. Between
+# two classes the output has to change; within a class it should not. The paper reports that, as training goes on,
+# the function's frequency along paths **between** classes rises, and along paths **within** a class falls.
+#
+# A path from $x_0$ to $x_1$ is sampled every $\Delta$ nu (one nu is one unit of L2 norm in normalised pixels):
+#
+# $$x(t) = x_0 + t\,\frac{x_1 - x_0}{\lVert x_1 - x_0\rVert}, \qquad t = 0, \Delta, 2\Delta, \dots < \lVert x_1 - x_0\rVert .$$
+#
+# The outputs along each path go through a Fourier transform, and a path becomes one number:
+#
+# * **published**: HFF, the share of $\sum_k |\hat p(k)|$ above a tenth of the bins, of the raw softmax. Notebook 01
+#   shows that any transition at all gives about 0.3, so that HFF counts transitions more than it sees frequency.
+# * **corrected**: subtract the line through the two ends, take $|\hat p(k)|^2$, drop DC, and report the share of the
+#   power above a fixed frequency in cycles per nu, over paths whose two ends are classified correctly.
+
+# %%
+import pandas as pd
+
+from lib import claims, measure, plots, runs
+from lib.parameters import check_typed
+from lib.training import TrainingConfig, checkpoint_epochs
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters"]
+dataset: str = "digits"  # name: digits, cifar10, cifar100, svhn or npz:PATH
+model: str = "mlp-3-128"  # name: wrn-DEPTH-WIDTH, resnet8-WIDTH or mlp-DEPTH-WIDTH
+seeds: list[int] = [0, 1, 2]  # seed: one replication each
+num_epochs: int = 60  # epochs: of every run
+num_train: int = 1297  # images: trained on, drawn by the seed
+num_test: int = 500  # images: paths join these
+batch_size: int = 128  # images: a training step
+lr: float = 0.1  # per step: learning rate at the start of the cosine
+augmentation: str = "none"  # name: none, or steps joined by +
+num_pairs: int = 200  # paths: within classes, and as many between classes
+spacing: float = 0.15  # nu: between neighbouring points of a path
+cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+device: str = "auto"  # name: auto, cpu or cuda
+
+# %%
+parameters = check_typed(globals())
+plots.style()
+
+# %% [markdown]
+# ## The experiment
+#
+# One run a seed. Each keeps its weights after 1, 2, 4, ... epochs; every kept network, and the untrained one
+# (epoch 0), is measured along the same paths.
+
+# %%
+common = {name: parameters[name] for name in
+          ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "augmentation")}  # fmt: skip
+configs = [TrainingConfig(**common, seed=seed) for seed in seeds]
+how = measure.MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=cutoff)
+epochs = [0, *checkpoint_epochs(num_epochs)]
+pd.DataFrame({"epoch measured": epochs, "networks": len(seeds), "paths within": num_pairs, "paths between": num_pairs})
+
+# %%
+made = runs.sweep(configs, device)
+summary, spectra = measure.sweep([(config, epoch) for epoch in epochs for config in configs], how, device)
+
+# %% [markdown]
+# ## What the runs show
+#
+# First what the networks have learned, then the published measure over all paths, then the corrected one. "All"
+# paths include those whose ends the network gets wrong; "correct" paths do not.
+
+# %%
+history = pd.concat([run.history for run in made], ignore_index=True)
+plots.over_seeds(history, "epoch", "test_accuracy", title="Test accuracy over training", xlabel="epoch",
+                 ylabel="test accuracy", marker="");  # fmt: skip
+
+# %%
+trained = summary[summary["epoch"] > 0]
+everywhere, correct = (trained[trained["selection"] == selection] for selection in ("all", "correct"))
+figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4))
+plots.over_seeds(everywhere, "epoch", "hff", "kind", legend="path", ax=axes[0], logx=True, xlabel="epoch",
+                 title="Published: HFF of the softmax, all paths", ylabel="HFF")  # fmt: skip
+plots.over_seeds(correct, "epoch", "power_softmax", "kind", legend="path", ax=axes[1], logx=True, xlabel="epoch",
+                 title="Corrected: softmax, correct ends", ylabel=f"share of power above {cutoff:g} cycles/nu")  # fmt: skip
+figure.tight_layout()
+
+# %% [markdown]
+# A share says where the power lies, not how much there is. Its counterpart is the absolute power above the cutoff.
+# And a softmax changes with the network's confidence alone; calibrating its temperature, or looking at centred
+# logits in units of their standard deviation, takes that away.
+
+# %%
+views = {"softmax": "softmax", "calibrated": "softmax, calibrated temperature", "logits": "standardised logits"}
+figure, axes = plots.plt.subplots(2, 3, figsize=(13, 7), sharex=True)
+for column, (view, label) in enumerate(views.items()):
+    plots.over_seeds(correct, "epoch", f"power_{view}", "kind", legend="path", ax=axes[0, column], logx=True,
+                     title=label, xlabel="epoch", ylabel=f"share above {cutoff:g} cycles/nu")  # fmt: skip
+    plots.over_seeds(correct, "epoch", f"absolute_{view}", "kind", legend="path", ax=axes[1, column], logx=True,
+                     title=label, xlabel="epoch", ylabel=f"mean square above {cutoff:g} cycles/nu")  # fmt: skip
+figure.suptitle("Corrected measures over training, paths with correct ends")
+figure.tight_layout()
+
+# %%
+last_epochs = spectra[spectra["epoch"].isin(epochs[1::2]) & (spectra["representation"] == "softmax")]
+figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4), sharey=True)
+for ax, kind in zip(axes, ("within", "between"), strict=True):
+    plots.over_seeds(last_epochs[last_epochs["kind"] == kind], "frequency", "power", "epoch", ax=ax, marker="",
+                     title=f"Spectrum {kind} classes, softmax, correct ends", xlabel="frequency (cycles/nu)",
+                     ylabel="share of power per bin")  # fmt: skip
+    ax.axvline(cutoff, color="k", ls="--", lw=1)
+    ax.set_yscale("log")
+figure.tight_layout()
+
+# %% [markdown]
+# ## Claims
+#
+# Each seed gives one rank correlation of epoch and measure; the interval is a bootstrap over seeds.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+found = []
+directions = {"between": ("rises", "> 0"), "within": ("falls", "< 0")}
+for kind, (word, expected) in directions.items():
+    rows, usable = everywhere[everywhere["kind"] == kind], correct[correct["kind"] == kind]
+    found += [
+        claims.trend("F2", "published", f"HFF {kind} classes {word} with training, all paths",
+                     rows, "epoch", "hff", expected),
+        claims.trend("F2", "published", f"HFF {kind} classes {word} with training, correct ends",
+                     usable, "epoch", "hff", expected),
+        claims.trend("F2", "corrected", f"power share {kind} classes {word}, softmax",
+                     usable, "epoch", "power_softmax", expected),
+        claims.trend("F2", "corrected", f"power share {kind} classes {word}, calibrated softmax",
+                     usable, "epoch", "power_calibrated", expected),
+        claims.trend("F2", "corrected", f"power share {kind} classes {word}, logits",
+                     usable, "epoch", "power_logits", expected),
+        claims.trend("F2", "corrected", f"absolute power {kind} classes {word}, softmax",
+                     usable, "epoch", "absolute_softmax", expected),
+    ]  # fmt: skip
+claims.show(found)
+
+# %%
+claims.table(found)
+
+# %% [markdown]
+# ## What to make of it
+#
+# Compare the rows of the table. HFF over all paths moves with accuracy by construction: a path on which the
+# prediction never changes has an HFF near zero, one on which it does has about 0.3. So as fewer images are
+# misclassified, fewer paths within a class cross a boundary, and HFF falls, whatever the smoothness of the
+# function. The rows restricted to correct ends take that away. What remains in the corrected rows is a statement
+# about frequency.
+#
+# Where the rows for softmax and for logits differ, the change is one of confidence: a sharper softmax has more
+# high-frequency power although the logits beneath it may be as smooth as before.
+#
+# ## Exercises
+#
+# 1. How much of the published measure is the mere presence of a transition? Compute the rank correlation, over
+#    paths within classes at the last epoch, of HFF with "the two ends are classified correctly".
+# 2. Total variation needs no Fourier transform. Does it tell the same story?
+
+# %% tags=["solution"]
+last = [measure.measured(run, num_epochs, how, config, device) for run, config in zip(made, configs, strict=True)]
+within = pd.concat([found_paths.paths for found_paths in last]).query("kind == 'within'")
+print(within.groupby("correct")["hff"].agg(["size", "mean"]).round(3))
+
+# %% tags=["solution"]
+plots.over_seeds(correct, "epoch", "variation_softmax", "kind", legend="path", logx=True, xlabel="epoch",
+                 title="Total variation along paths with correct ends", ylabel="total variation of the softmax");  # fmt: skip
+
+# %% [markdown]
+# ## Provenance
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+claims.record(found, made, globals())
