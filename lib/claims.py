@@ -43,16 +43,19 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """supported when the whole interval meets `expected`, contradicted when none of it does, else inconclusive."""
+        """supported when the whole interval meets `expected`, contradicted when none of it does, else inconclusive;
+        of "!= x", supported when x is outside the interval, else inconclusive."""
         sign, threshold = _parse(self.expected)
         if math.isnan(self.low) or math.isnan(self.high):
             return "inconclusive"
+        if sign == "!=":
+            return "supported" if self.low > threshold or self.high < threshold else "inconclusive"
         meets = [bound < threshold if sign == "<" else bound > threshold for bound in (self.low, self.high)]
         return "supported" if all(meets) else "inconclusive" if any(meets) else "contradicted"
 
     def line(self) -> str:
         """What nbval compares: the verdict, and the number where it is the same on every machine."""
-        number = "" if self.decimals is None else f"  [{self.estimate + 0.0:.{self.decimals}f} {self.expected}]"
+        number = "" if self.decimals is None else f"  [{self.estimate:z.{self.decimals}f} {self.expected}]"
         count = "exact" if self.measure == "exact" else f"n = {self.n} {self.unit}"
         return f"{self.finding:<4}{self.measure:<11}{self.verdict:<13}{count:<14}{self.statement}{number}"
 
@@ -61,9 +64,9 @@ class Claim:
 
 
 def _parse(expected: str) -> tuple[str, float]:
-    match = re.fullmatch(r"([<>]) (-?[\d.]+(?:e-?\d+)?)", expected)
+    match = re.fullmatch(r"([<>]|!=) (-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)", expected)
     if match is None:
-        raise StudyError(f"expected: got {expected!r}; accepted: an inequality such as '< 0' or '> 0.9'")
+        raise StudyError(f"expected: got {expected!r}; accepted: an inequality such as '< 0', '> 0.9' or '!= 0'")
     return match[1], float(match[2])
 
 
@@ -95,6 +98,63 @@ def trend(finding: str, measure: str, statement: str, table: pd.DataFrame, x: st
     correlations = rank_correlation(table, x, y)
     statistic = f"Spearman correlation of {x} and {y}"
     return over_seeds(finding, measure, statement, statistic, correlations.values, correlations.index, expected)
+
+
+def partial_rank_correlation(x, y, given=None, axis=-1):
+    """Spearman's rank correlation of x and y along `axis`; with `given`, the partial one (their ranks less what is
+    linear in its ranks)."""
+    ranks = [scipy.stats.rankdata(values, axis=axis) for values in (x, y, *([] if given is None else [given]))]
+    x, y, *given = [values - values.mean(axis, keepdims=True) for values in ranks]
+    for control in given:
+        slopes = [(v * control).sum(axis, keepdims=True) / (control**2).sum(axis, keepdims=True) for v in (x, y)]
+        x, y = x - slopes[0] * control, y - slopes[1] * control
+    scale = np.sqrt((x**2).sum(axis) * (y**2).sum(axis))
+    return np.divide((x * y).sum(axis), scale, out=np.zeros_like(scale), where=scale > 1e-9)
+
+
+def over_runs(finding: str, measure: str, statement: str, table: pd.DataFrame, x: str, y: str, expected: str,
+              given: str | None = None) -> Claim:  # fmt: skip
+    """A claim about the rank correlation of columns x and y over the rows of `table`, one a run, given a third
+    column or not; the interval is a percentile bootstrap over runs, through scipy."""
+    _parse(expected)
+    columns = [table[name].to_numpy(float) for name in (x, y, *([] if given is None else [given]))]
+    result = scipy.stats.bootstrap(columns, partial_rank_correlation, paired=True, vectorized=True, n_resamples=2000,
+                                   method="percentile", rng=np.random.default_rng(0))  # fmt: skip
+    statistic = f"Spearman correlation of {x} and {y}" + (f" given {given}" if given else "")
+    estimate = float(partial_rank_correlation(*columns))
+    return Claim(finding, measure, statement, statistic, expected, estimate, *map(float, result.confidence_interval),
+                 len(table), "runs")  # fmt: skip
+
+
+# The rows that every finding about paths reports: measure, column, selection of paths, what it is called.
+PATH_MEASURES = (
+    ("published", "hff", "all", "HFF, all paths"),
+    ("published", "hff", "correct", "HFF, correct ends"),
+    ("corrected", "power_softmax", "correct", "power share, softmax"),
+    ("corrected", "power_calibrated", "correct", "power share, calibrated softmax"),
+    ("corrected", "power_logits", "correct", "power share, logits"),
+    ("corrected", "absolute_softmax", "correct", "absolute power, softmax"),
+)
+OTHER_PATH_MEASURES = (
+    ("corrected", "variation_softmax", "correct", "total variation, softmax"),
+    ("corrected", "variation_logits", "correct", "total variation, logits"),
+    ("corrected", "degree_logits", "correct", "effective degree, logits"),
+)
+
+
+def path_trends(finding: str, summary: pd.DataFrame, x: str, said: str, between="> 0", within="< 0") -> list[Claim]:
+    """The claims that every measure between classes and within classes goes with column x, within each seed.
+
+    summary: of `measure.sweep`. said: x in words, such as "training time". between, within: what is expected.
+    """
+    words = {"> 0": "rises", "< 0": "falls", "!= 0": "changes"}
+    found = []
+    for kind, expected in (("between", between), ("within", within)):
+        for name, column, selection, title in PATH_MEASURES:
+            rows = summary[(summary["kind"] == kind) & (summary["selection"] == selection)]
+            statement = f"{kind} classes, {title} {words[expected]} with {said}"
+            found.append(trend(finding, name, statement, rows, x, column, expected))
+    return found
 
 
 def show(found: list[Claim]) -> None:

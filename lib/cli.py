@@ -1,6 +1,5 @@
 """The command line: study run, list, claims, runs."""
 
-import collections
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from lib.parameters import ROOT, StudyError, check
 
 app = typer.Typer(help="Run and read the study of spectral bias.", no_args_is_help=True, add_completion=False,
                   pretty_exceptions_enable=False)  # fmt: skip
-NOTEBOOKS, PARAMS, RESULTS, OUTPUT = (ROOT / name for name in ("notebooks", "params", "results", "output"))
+NOTEBOOKS, PARAMS, OUTPUT = (ROOT / name for name in ("notebooks", "params", "output"))
 Profile = Annotated[str, typer.Option("--profile", help="a folder of params/")]
 
 
@@ -103,14 +102,20 @@ def check_world(name: str, values: dict) -> None:
 
     effective = {key: parameter["default"] for key, parameter in inspect(name).items()} | values
     training.resolve_device(effective.get("device", "auto"))
-    if "augmentation" in effective:
-        augment.pipeline(effective["augmentation"])
+    for name in _all_of(effective, "augmentation"):
+        augment.Pipeline(name)
     if "dataset" in effective:
         dataset = data.load(effective["dataset"], effective.get("num_test"))
         if effective.get("num_train", 1) > len(dataset.x_train):
             raise StudyError(f"num_train: got {effective['num_train']}; accepted: at most {len(dataset.x_train)}")
-        if "model" in effective:
-            models.build(effective["model"], dataset.image_shape, dataset.num_classes)
+        for name in (*_all_of(effective, "model"), *effective.get("families", []), *effective.get("widths", [])):
+            models.build(name, dataset.image_shape, dataset.num_classes)
+
+
+def _all_of(values: dict, name: str) -> list:
+    """The value of parameter `name` and the entries of its plural."""
+    single = [values[name]] if name in values else []
+    return single + values.get(f"{name}s", [])
 
 
 @app.command()
@@ -121,7 +126,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="folder for what comes out; output/<profile>")] = None,
 ) -> None:
     """Execute notebooks under a profile, then collect their claims, figures and runs."""
-    from lib import execute, runs
+    from lib import execute, runs, scoreboard
 
     names = [_notebook_named(text) for text in notebooks or notebook_names()]
     resolved = resolve(names, profile, parameter or [])
@@ -132,7 +137,7 @@ def run(
     failed = [
         name for name, values in resolved.items() if not execute.notebook(NOTEBOOKS / f"{name}.ipynb", out, values)
     ]
-    print_claims(execute.collect(out))
+    print(scoreboard.lines(execute.collect(out)))
     if failed:
         print(
             f"study: failed: {', '.join(failed)}; the executed copies in {out.name}/ have the tracebacks",
@@ -160,28 +165,21 @@ def list_notebooks() -> None:
 
 
 @app.command()
-def claims(profile: Profile = "digits") -> None:
+def claims(
+    profile: Profile = "digits",
+    markdown: Annotated[bool, typer.Option(help="all shipped results, as the table in the README")] = False,
+) -> None:
     """The scoreboard of a profile: as executed here (output/), else as it came with the study."""
-    from lib import execute
+    from lib import scoreboard
 
+    if markdown:
+        print(scoreboard.markdown())
+        return
     read_params(profile, "common")
-    shipped = NOTEBOOKS if profile == "digits" else RESULTS / profile
-    rows = execute.claims_in(OUTPUT / profile) or execute.claims_in(shipped)
+    rows = scoreboard.claims_in(OUTPUT / profile) or scoreboard.shipped(profile)
     if not rows:
         raise StudyError(f"no claims of profile {profile} yet; run: study run --profile {profile}")
-    print_claims(rows)
-
-
-def print_claims(rows: list[dict]) -> None:
-    """The scoreboard: a line a claim, then the count of verdicts."""
-    form = "{:<24}{:<8}{:<10}{:<13}{:<26}{:>3}  {}"
-    print("\n" + form.format("notebook", "finding", "measure", "verdict", "statistic [95 % interval]", "n", "claim"))
-    for row in rows:
-        low, high = ("?" if row[bound] is None else f"{row[bound]:.3f}" for bound in ("low", "high"))
-        cells = [row[column] for column in ("notebook", "finding", "measure", "verdict")]
-        print(form.format(*cells, f"{row['estimate']:.3f} [{low}, {high}]", row["n"], row["statement"]))
-    counts = collections.Counter(row["verdict"] for row in rows)
-    print(f"\n{len(rows)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
+    print(scoreboard.lines(rows))
 
 
 @app.command("runs")
@@ -197,3 +195,15 @@ def list_runs() -> None:
         print(f"{one.key}  {record['kind']:<16}{record['seconds']:>8.1f} s  {record['device']:<12}  {parts}")
     size = sum(file.stat().st_size for one in found for file in one.path.rglob("*") if file.is_file())
     print(f"{len(found)} runs, {size / 1e6:.1f} MB")
+
+
+@app.command()
+def bench() -> None:
+    """Measure how fast and in how much memory paths are measured here, beside a plain loop in the same run."""
+    from lib import bench as benchmarks
+
+    streamed = benchmarks.memory()
+    print(f"memory: {streamed['paths']} paths, {streamed['points']} points, peak {streamed['peak MB']:.0f} MB")
+    for name, row in benchmarks.measuring().items():
+        cells = "  ".join(f"{key} {value:.3g}" for key, value in row.items())
+        print(f"WRN-28-2 along paths, {name}: {cells}")

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,8 @@ def from_arrays(x_train, y_train, x_test, y_test, name: str) -> Dataset:
         x = x[..., None] if x.ndim == 3 else x
         if x.ndim != 4 or y.shape != (len(x),) or len(x) == 0:
             raise StudyError(f"{name}: x_{split} {x.shape}, y_{split} {y.shape}; accepted: (N, H, W[, C]) and (N,)")
+        if x.dtype.kind not in "biuf":
+            raise StudyError(f"{name}: x_{split} is {x.dtype}; accepted: numbers")
         if x.dtype != np.uint8:
             x = x.astype(np.float32)
             if not np.isfinite(x).all():
@@ -93,6 +96,8 @@ def from_arrays(x_train, y_train, x_test, y_test, name: str) -> Dataset:
             raise StudyError(f"{name}: y_{split} has labels {y.min()}..{y.max()}; accepted: 0..{num_classes - 1}")
     if len(np.unique(labels["train"])) != num_classes:
         raise StudyError(f"{name}: y_train skips a class of 0..{num_classes - 1}; accepted: every class present")
+    if (images["train"].min((0, 2, 3)) == images["train"].max((0, 2, 3))).any():
+        raise StudyError(f"{name}: a channel of x_train is constant; accepted: images that vary")
     digest = hashlib.sha256()
     for part in (*images.values(), *labels.values()):
         digest.update(f"{part.dtype}{part.shape}".encode())
@@ -106,8 +111,6 @@ def from_arrays(x_train, y_train, x_test, y_test, name: str) -> Dataset:
     count = images["train"].size / images["train"].shape[1]
     mean = np.sum(pixels, 0) / count
     std = np.sqrt(np.sum(squares, 0) / count - mean**2)
-    if not (std > 0).all():
-        raise StudyError(f"{name}: a channel of x_train is constant; accepted: images that vary")
     tensors = [torch.from_numpy(a) for split in images for a in (images[split], labels[split])]
     statistics = [torch.tensor(a, dtype=torch.float32) for a in (mean, std)]
     return Dataset(name, *tensors, num_classes, *statistics, digest.hexdigest()[:16])
@@ -118,7 +121,7 @@ def _digits(_name):
 
     x, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))  # the file is ordered by writer
-    x, y = x.reshape(-1, 8, 8)[order].astype(np.float32), y[order]
+    x, y = (15 * x).reshape(-1, 8, 8)[order].astype(np.uint8), y[order]  # 0..16 -> 0..240
     return x[:1297], y[:1297], x[1297:], y[1297:]
 
 
@@ -127,12 +130,15 @@ def _npz(path):
     if not file.is_file():
         raise StudyError(f"dataset: npz:{path} is not a file (relative paths start at the folder STUDY_DATA or data/)")
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise StudyError(f"dataset: npz:{path} is a single array; accepted: an npz with {', '.join(NPZ_KEYS)}")
+        with archive:
             missing = [key for key in NPZ_KEYS if key not in archive]
             if missing:
                 raise StudyError(f"dataset: npz:{path} lacks {', '.join(missing)}; accepted: {', '.join(NPZ_KEYS)}")
             return [archive[key] for key in NPZ_KEYS]
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, StudyError):
             raise
         raise StudyError(f"dataset: npz:{path} cannot be read without pickle: {str(error).splitlines()[0]}") from error

@@ -10,7 +10,7 @@ import nbformat
 import pandas as pd
 from traitlets.config import Config
 
-from lib import claims, runs
+from lib import runs, scoreboard
 from lib.parameters import ROOT
 
 START_ATTEMPTS = 3
@@ -78,37 +78,17 @@ def clean(executed: Path, target: Path, identity: str | None = None) -> None:
     executed.replace(target)
 
 
-def payload(executed: nbformat.NotebookNode) -> dict:
-    """What `claims.record` left in an executed notebook: claims, run keys, parameters, versions; {} if nothing."""
-    for cell in executed.cells:
-        for output in cell.get("outputs", []):
-            if claims.MIME in output.get("data", {}):
-                return output["data"][claims.MIME]
-    return {}
-
-
-def executed_in(folder: Path) -> dict[str, nbformat.NotebookNode]:
-    """The notebooks of a folder by name, in order; {} when there is no such folder."""
-    return {file.stem: nbformat.read(file, 4) for file in sorted(folder.glob("[0-9]*.ipynb"))}
-
-
-def claims_in(folder: Path) -> list[dict]:
-    """The claims that the executed notebooks of a folder hold, in order."""
-    return [{"notebook": name, **row} for name, executed in executed_in(folder).items()
-            for row in payload(executed).get("claims", [])]  # fmt: skip
-
-
 def collect(out: Path) -> list[dict]:
     """Write claims.json, runs.parquet and figures/ of all executed notebooks in `out` beside them; the claims."""
     keys = set()
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    for name, executed in executed_in(out).items():
-        keys |= set(payload(executed).get("runs", []))
+    for name, executed in scoreboard.executed_in(out).items():
+        keys |= set(scoreboard.payload(executed).get("runs", []))
         images = [output["data"]["image/png"] for cell in executed.cells for output in cell.get("outputs", [])
                   if "image/png" in output.get("data", {})]  # fmt: skip
         for number, image in enumerate(images, 1):
             (out / "figures" / f"{name}-{number}.png").write_bytes(base64.b64decode(image))
-    rows = claims_in(out)
+    rows = scoreboard.claims_in(out)
     (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
     present = [run for run in runs.all_runs() if run.key in keys]
     if present:

@@ -2,16 +2,17 @@
 
 import dataclasses
 import json
-from typing import NamedTuple
+import re
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.optimize
 import torch
 
-from lib import models, paths, runs, spectrum, training
+from lib import paths, runs, spectrum, training
 from lib.data import Dataset
-from lib.parameters import check
+from lib.parameters import StudyError, check
 
 REPRESENTATIONS = ("softmax", "calibrated", "logits")
 NUM_BINS = 32
@@ -21,21 +22,35 @@ NUM_BINS = 32
 class MeasurementConfig:
     """How a network is measured; the same paths for every network of one dataset."""
 
+    version: ClassVar[int] = 1  # raise when the same measurement would give other results
+
     num_pairs: int  # paths within classes, and as many between classes
     spacing: float  # nu
     cutoff: float  # cycles per nu
     seed: int = 0  # of the pairs
+    path: str = "linear"  # a name of paths.PATHS
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             check(field.name, getattr(self, field.name), field.type.__name__)
 
+    def key(self) -> str:
+        """What names this measurement in a run's folder."""
+        changed = {
+            field.name: float(value) if field.type is float else value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
+        return runs.hash_of({"version": self.version, **changed})
+
 
 class Measurement(NamedTuple):
-    """paths: one row a path (kind, a, b, distance, correct and the measures of `COLUMNS`); spectra: one row a
-    kind and representation, the mean binned power of paths whose two ends are classified correctly, by the
-    left edge of the bin in cycles per nu."""
+    """network: one row, the measures of `at_images`. paths: one row a path: kind, a, b, distance, correct (both ends
+    are), hff, and power_, absolute_, variation_, derivative_, degree_ of each representation. spectra: one row a
+    kind, representation and bin: the mean binned power of paths with correct ends, by the bin's left edge,
+    cycles_per_nu."""
 
+    network: pd.DataFrame
     paths: pd.DataFrame
     spectra: pd.DataFrame
 
@@ -50,6 +65,46 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return float((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(labels)), labels]).mean())
 
     return float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
+
+
+def jacobian_norm(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 100) -> float:
+    """Mean over images (n, C, H, W) of the Frobenius norm of d softmax / d image, per nu."""
+    norms = []
+    for batch in images.split(batch_size):
+        batch = batch.contiguous(memory_format=torch.channels_last).requires_grad_()
+        outputs = model(batch).softmax(1).sum(0)  # the images of a batch do not see each other in eval mode
+        squares = [
+            torch.autograd.grad(output, batch, retain_graph=True)[0].flatten(1).pow(2).sum(1) for output in outputs
+        ]
+        norms.append(torch.stack(squares).sum(0).sqrt().detach())
+    return torch.cat(norms).mean().item()
+
+
+def frequency_principle(images: torch.Tensor, labels: torch.Tensor, outputs: torch.Tensor) -> tuple[float, float]:
+    """Relative errors of outputs (n, C) against one-hot labels, in their low and their high frequencies.
+
+    Low: smoothed over the samples by a Gaussian kernel, whose width is half the median distance to the nearest
+    tenth of the samples; high: the rest (Xu et al., "Frequency principle", filtering method).
+    """
+    distances = torch.cdist(images.flatten(1), images.flatten(1))
+    width = distances.quantile(0.1, dim=1).median() / 2
+    kernel = torch.exp(-(distances**2) / (2 * width**2)).double()
+    kernel /= kernel.sum(1, keepdim=True)
+    targets = torch.nn.functional.one_hot(labels, outputs.shape[1]).double()
+    error, low_targets, low_error = targets - outputs.double(), kernel @ targets, kernel @ (targets - outputs.double())
+    low = low_error.norm() / low_targets.norm()
+    high = (error - low_error).norm() / (targets - low_targets).norm()
+    return low.item(), high.item()
+
+
+def at_images(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, limit: int = 500) -> pd.DataFrame:
+    """One row of measures that need no path, over the first `limit` test images: jacobian_norm, low_error and
+    high_error of `frequency_principle`."""
+    images, labels = images[:limit], labels[:limit].to(images.device)
+    with torch.inference_mode():
+        outputs = model(images.contiguous(memory_format=torch.channels_last)).softmax(1)
+        low, high = frequency_principle(images, labels, outputs)
+    return pd.DataFrame({"jacobian_norm": [jacobian_norm(model, images)], "low_error": [low], "high_error": [high]})
 
 
 def measure(model: torch.nn.Module, dataset: Dataset, config: MeasurementConfig, device: torch.device) -> Measurement:
@@ -73,9 +128,9 @@ def measure(model: torch.nn.Module, dataset: Dataset, config: MeasurementConfig,
     }
     rows, spectra = [], []
     for kind, pairs in pair_sets.items():
-        distances = paths.lengths(images, pairs)
+        distances = paths.lengths(images, pairs, config.path)
         sums = dict.fromkeys(REPRESENTATIONS, np.zeros(NUM_BINS))
-        for index, logits in paths.evaluate(model, images, pairs, config.spacing):
+        for index, logits in paths.evaluate(model, images, pairs, config.spacing, path=config.path):
             usable = correct[pairs[index]].all(1)
             views = {
                 "softmax": spectrum.softmax(logits),
@@ -95,25 +150,35 @@ def measure(model: torch.nn.Module, dataset: Dataset, config: MeasurementConfig,
             rows.append(pd.DataFrame(row))
         count = max(1, sum(int(row.loc[row["kind"] == kind, "correct"].sum()) for row in rows))
         spectra += [
-            pd.DataFrame({"kind": kind, "representation": name, "frequency": edges[:-1], "power": total / count})
+            pd.DataFrame({"kind": kind, "representation": name, "cycles_per_nu": edges[:-1], "power": total / count})
             for name, total in sums.items()
         ]
     by_path = pd.concat(rows, ignore_index=True).sort_values(["kind", "a", "b"], ignore_index=True)
-    return Measurement(by_path, pd.concat(spectra, ignore_index=True))
+    with paths.exact_precision():
+        network = at_images(model, images, dataset.y_test)
+    return Measurement(network, by_path, pd.concat(spectra, ignore_index=True))
 
 
-def measured(
-    run: runs.Run, epoch: int, config: MeasurementConfig, training_config, device: str = "auto"
-) -> Measurement:
+def measurement_folder(run: runs.Run, epoch: int, config: MeasurementConfig):
+    return run.path / f"measure-{epoch:04d}-{config.key()}"
+
+
+def read_measurement(run: runs.Run, epoch: int, config: MeasurementConfig) -> Measurement:
+    """A measurement that `measured` has kept."""
+    folder = measurement_folder(run, epoch, config)
+    with runs.readable(folder / "paths.parquet"):
+        return Measurement(*(pd.read_parquet(folder / f"{name}.parquet") for name in Measurement._fields))
+
+
+def measured(run: runs.Run, epoch: int, config: MeasurementConfig, training_config, device="auto") -> Measurement:
     """The measurement of `run` at `epoch` (0: untrained): from its folder in the store, or made now and kept."""
-    folder = run.path / f"measure-{epoch:04d}-{runs.hash_of(dataclasses.asdict(config))}"
+    folder = measurement_folder(run, epoch, config)
     if not folder.is_dir():
         target = training.resolve_device(device)
-        dataset = training_config.load_data()
-        model = models.build(training_config.model, dataset.image_shape, dataset.num_classes, training_config.seed)
+        model = training_config.build()
         if epoch > 0:
             model.load_state_dict(run.weights(epoch))
-        found = measure(model, dataset, config, target)
+        found = measure(model, training_config.load_data(), config, target)
 
         def write(partial) -> None:
             for name, table in found._asdict().items():
@@ -121,8 +186,20 @@ def measured(
             (partial / "config.json").write_text(json.dumps({"epoch": epoch, **dataclasses.asdict(config)}))
 
         runs.write_atomically(folder, write)
-    with runs.readable(folder / "paths.parquet"):
-        return Measurement(*(pd.read_parquet(folder / f"{name}.parquet") for name in Measurement._fields))
+    return read_measurement(run, epoch, config)
+
+
+def summarize(run: runs.Run, epoch: int, found: Measurement) -> pd.DataFrame:
+    """One row a kind of path and selection, see `sweep`."""
+    history = run.history
+    accuracy = history.loc[history["epoch"] == epoch, "test_accuracy"]
+    keys = {**run.config, "key": run.key, "epoch": epoch, **found.network.iloc[0].to_dict(),
+            "test_accuracy": accuracy.iloc[0] if len(accuracy) else np.nan}  # fmt: skip
+    rows = []
+    for selection, table in (("all", found.paths), ("correct", found.paths[found.paths["correct"]])):
+        means = table.drop(columns=["a", "b", "correct"]).groupby("kind").mean()
+        rows.append(means.assign(num_paths=table.groupby("kind").size(), selection=selection, **keys).reset_index())
+    return pd.concat(rows, ignore_index=True)
 
 
 def _measured(task) -> None:
@@ -133,8 +210,8 @@ def sweep(pairs, config: MeasurementConfig, device: str = "auto") -> tuple[pd.Da
     """Measure many networks: `pairs` of (training configuration, epoch), their runs already in the store.
 
     Returns (summary, spectra). summary: one row a network, kind of path and selection (all paths, or those
-    whose two ends are classified correctly): seed, epoch, test_accuracy, num_paths, and the mean of every
-    measure over paths. spectra: the mean spectra of all of them, with the same keys.
+    whose two ends are classified correctly): the run's configuration, epoch, test_accuracy, num_paths, the mean
+    of every measure over paths, and the measures of `at_images`. spectra: the mean spectra, with the same keys.
     """
     tasks = []
     for training_config, epoch in pairs:
@@ -142,15 +219,29 @@ def sweep(pairs, config: MeasurementConfig, device: str = "auto") -> tuple[pd.Da
         tasks.append((run, epoch, config, training_config, device))
     runs.parallel_map(_measured, tasks, device, "measured networks")
     summaries, spectra = [], []
-    for run, epoch, _, training_config, _ in tasks:
-        found = measured(run, epoch, config, training_config, device)
-        history = run.history
-        accuracy = history.loc[history["epoch"] == epoch, "test_accuracy"]
-        keys = {"key": run.key, "seed": training_config.seed, "epoch": epoch,
-                "test_accuracy": accuracy.iloc[0] if len(accuracy) else np.nan}  # fmt: skip
-        spectra.append(found.spectra.assign(**keys))
-        for selection, table in (("all", found.paths), ("correct", found.paths[found.paths["correct"]])):
-            means = table.drop(columns=["a", "b", "correct"]).groupby("kind").mean()
-            counts = table.groupby("kind").size()
-            summaries.append(means.assign(num_paths=counts, selection=selection, **keys).reset_index())
+    for run, epoch, *_ in tasks:
+        found = read_measurement(run, epoch, config)
+        summaries.append(summarize(run, epoch, found))
+        spectra.append(found.spectra.assign(**run.config, key=run.key, epoch=epoch))
     return pd.concat(summaries, ignore_index=True), pd.concat(spectra, ignore_index=True)
+
+
+def final(configs, how: MeasurementConfig, device: str = "auto") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`sweep` over trained networks: every configuration at its last epoch."""
+    return sweep([(config, config.num_epochs) for config in configs], how, device)
+
+
+def stored(how: MeasurementConfig, dataset: str) -> tuple[pd.DataFrame, list[runs.Run]]:
+    """`sweep`'s summary over every run in the store that was trained on `dataset` with clean labels and has been
+    measured `how` at its last epoch, and those runs. Raises StudyError when there are fewer than two."""
+    name = re.sub(r":.*/", ":", dataset)
+    summaries, found = [], []
+    for run in runs.all_runs():
+        if run.record["kind"] == "classifier" and run.config["dataset"] == name and run.config["wave"] == "none":
+            epoch = run.config["num_epochs"]
+            if measurement_folder(run, epoch, how).is_dir():
+                summaries.append(summarize(run, epoch, read_measurement(run, epoch, how)))
+                found.append(run)
+    if len(found) < 2:
+        raise StudyError(f"store: {len(found)} runs on {name} are measured this way; run the other notebooks first")
+    return pd.concat(summaries, ignore_index=True), found

@@ -15,28 +15,55 @@ class StudyError(ValueError):
 
 # Accepted interval of every number in the study, by parameter name; of a list, for each of its entries.
 LIMITS = {
+    "adam_lr": "(0, inf)",
     "amplitude": "[0, 0.5]",
     "batch_size": "[1, inf)",
     "cutoff": "(0, inf)",
-    "epoch_grid": "[0, inf)",
+    "depth": "[1, inf)",
+    "eval_every": "[1, inf)",
+    "first_noise": "[0, inf)",
+    "fractions": "[0, 1]",
     "frequencies": "(0, inf)",
     "frequency": "[0, inf)",
+    "gd_lr": "(0, inf)",
     "grad_clip": "(0, inf)",
+    "heat_images": "[1, inf)",
+    "heat_norm": "(0, inf)",
+    "high_frequencies": "(0, inf)",
+    "low_frequencies": "(0, inf)",
     "lr": "(0, inf)",
     "momentum": "[0, 1)",
+    "norms": "(0, inf)",
     "num_epochs": "[1, inf)",
+    "num_generations": "[1, 100]",
     "num_pairs": "[1, inf)",
-    "num_steps": "[1, inf)",
     "num_points": "[8, inf)",
+    "num_siren_points": "[8, inf)",
+    "num_siren_steps": "[1, inf)",
+    "num_steps": "[1, inf)",
     "num_test": "[1, inf)",
     "num_train": "[1, inf)",
+    "periods": "(0, inf)",
+    "radii": "[1, inf)",
+    "second_noise": "[0, inf)",
     "seed": "[0, inf)",
     "seeds": "[0, inf)",
+    "shares": "(0, 1]",
+    "sigma": "(0, inf)",
     "spacing": "(0, inf)",
+    "true_label_weight": "[0, 1]",
+    "true_label_weights": "[0, 1)",
+    "wave_epochs": "[1, inf)",
     "weight_decay": "[0, inf)",
+    "weight_decays": "[0, inf)",
     "width": "[1, inf)",
 }
-CHOICES = {"device": ("auto", "cpu", "cuda"), "detrend": ("line", "hann"), "wave_on": ("augmented", "clean")}
+CHOICES = {
+    "detrend": ("line", "hann"),
+    "device": ("auto", "cpu", "cuda"),
+    "path": ("linear", "slerp", "fourier_amplitude", "fourier_phase", "random_direction"),
+    "wave_on": ("augmented", "clean"),
+}
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
@@ -63,8 +90,9 @@ def check(name: str, value, annotation: str):
         raise StudyError(f"{name}: type {annotation!r} is not one of {', '.join(TYPES)} or a list of them")
     if not isinstance(value, TYPES[annotation]) or (isinstance(value, bool) and annotation != "bool"):
         hint = ""
-        if isinstance(value, str) and re.fullmatch(r"[+-]?\d+[eE][+-]?\d+", value):
-            hint = f" (YAML reads {value} as text: write {re.sub('[eE]', '.0e', value)})"
+        if isinstance(value, str) and (parts := re.fullmatch(r"([+-]?\d+)\.?(\d*)[eE]([+-]?)(\d+)", value)):
+            whole, decimals, sign, exponent = parts.groups()
+            hint = f" (YAML reads {value} as text: write {whole}.{decimals or 0}e{sign or '+'}{exponent})"
         raise StudyError(f"{name}: got {value!r}; accepted: {annotation}{hint}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         interval = LIMITS.get(name, "(-inf, inf)")

@@ -48,6 +48,8 @@ def between_class_pairs(labels, num_pairs: int, seed: int) -> np.ndarray:
     labels, rng = np.asarray(labels), np.random.default_rng(seed)
     members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
     class_pairs = list(itertools.combinations(members, 2))
+    if not class_pairs:
+        raise StudyError("num_pairs: pairs of two classes asked for, but all labels are equal")
     order = rng.permutation(len(class_pairs))  # so that a remainder does not always go to the first classes
     pairs = [
         _draw_pairs(*class_pairs[i], count, rng, "two classes")
@@ -56,17 +58,72 @@ def between_class_pairs(labels, num_pairs: int, seed: int) -> np.ndarray:
     return np.concatenate(pairs)
 
 
-def linear_path(start: torch.Tensor, end: torch.Tensor, distance: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    """Points at `t` nu from `start` on the straight lines to `end`, `distance` nu away: (n, C, H, W)."""
-    share = (t / distance)[:, None, None, None]
-    return start + share * (end - start)
+def linear(start: torch.Tensor, end: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """The straight line: points at `share` (n,), 0 to 1, of the way from start to end (n, C, H, W)."""
+    return start + share[:, None, None, None] * (end - start)
 
 
-def lengths(images: torch.Tensor, pairs: np.ndarray) -> np.ndarray:
-    """Straight distance between the two images of each pair, in nu when the images are normalised: (paths,)."""
+def slerp(start: torch.Tensor, end: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Along the sphere: the direction turns evenly, the norm goes linearly from one end's to the other's."""
+    norms = [image.flatten(1).norm(dim=1)[:, None, None, None] for image in (start, end)]
+    first, second = start / norms[0], end / norms[1]
+    share = share[:, None, None, None]
+    angle = (first * second).flatten(1).sum(1).clamp(-1, 1).acos()[:, None, None, None].clamp(min=1e-6)
+    turned = (torch.sin((1 - share) * angle) * first + torch.sin(share * angle) * second) / torch.sin(angle)
+    return ((1 - share) * norms[0] + share * norms[1]) * turned
+
+
+def _fourier(start, end, share, of) -> torch.Tensor:
+    size = start.shape[-1]
+    low = torch.fft.fftfreq(size, 1 / size, device=start.device).abs() <= round(13 * size / 32) // 2
+    block = low[:, None] & low[None, :]
+    first, second = torch.fft.fft2(start), torch.fft.fft2(end)
+    return torch.fft.ifft2(torch.where(block, of(first, second, share[:, None, None, None]), first)).real
+
+
+def fourier_amplitude(start: torch.Tensor, end: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Blend the amplitudes of the central low-frequency block (13 x 13 of 32 x 32) towards the other image's."""
+    return _fourier(start, end, share, lambda a, b, s: torch.polar((1 - s) * a.abs() + s * b.abs(), a.angle()))
+
+
+def fourier_phase(start: torch.Tensor, end: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Turn the phases of the central low-frequency block towards the other image's, the shorter way round."""
+
+    def turned(a, b, s):
+        return torch.polar(a.abs(), a.angle() + s * torch.angle(b * a.conj()))
+
+    return _fourier(start, end, share, turned)
+
+
+def random_direction(start: torch.Tensor, end: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """As far as the other image, but in a random direction (the same for the same pair): pixels of end - start,
+    shuffled, with random signs."""
+    step = (end - start).flatten(1)
+    noise = torch.Generator().manual_seed(0)
+    order = torch.randperm(step.shape[1], generator=noise).to(step.device)
+    sign = (2 * torch.randint(0, 2, (step.shape[1],), generator=noise) - 1).to(step)
+    return start + share[:, None, None, None] * (step[:, order] * sign).reshape(start.shape)
+
+
+# Fourier paths and random directions follow "Models Out of Line" (NeurIPS 2022); see method 3 there.
+PATHS = {path.__name__: path for path in (linear, slerp, fourier_amplitude, fourier_phase, random_direction)}
+
+
+def lengths(images: torch.Tensor, pairs: np.ndarray, path: str = "linear") -> np.ndarray:
+    """Length of the path that joins each pair, in nu when the images are normalised: (paths,).
+
+    Exact for straight paths; of the others the length of a polygon of 32 sides.
+    """
+    check("path", path, "str")
     index = torch.as_tensor(np.asarray(pairs), device=images.device)
-    parts = [(images[a] - images[b]).flatten(1).norm(dim=1) for a, b in
-             zip(index[:, 0].split(512), index[:, 1].split(512), strict=True)]  # fmt: skip
+    nodes = (0.0, 1.0) if path in ("linear", "random_direction") else np.linspace(0, 1, 33)
+    parts = []
+    for a, b in zip(index[:, 0].split(256), index[:, 1].split(256), strict=True):
+        before, total = images[a], 0.0
+        for node in nodes[1:]:
+            after = PATHS[path](images[a], images[b], torch.full((len(a),), float(node), device=images.device))
+            total, before = total + (after - before).flatten(1).norm(dim=1), after
+        parts.append(total)
     return torch.cat(parts).cpu().numpy().astype(np.float64)
 
 
@@ -116,10 +173,10 @@ class FastForward:
 
     def compiled(self, batch: torch.Tensor) -> None:
         """Switch to the compiled network; where there is no C++ compiler say so once and stay as it was."""
-        import torch._inductor.config as inductor
-
-        candidate = torch.compile(self.model, dynamic=False)
         try:
+            import torch._inductor.config as inductor
+
+            candidate = torch.compile(self.model, dynamic=False)
             with inductor.patch(freezing=True):
                 candidate(batch)
             self.forward = candidate
@@ -145,7 +202,7 @@ class FastForward:
         return self.forward(batch)
 
 
-def evaluate(model, images, pairs, spacing: float, *, batch_size: int = 64, path=linear_path, compile="auto",
+def evaluate(model, images, pairs, spacing: float, *, batch_size: int = 64, path="linear", compile="auto",
              chunk_points: int = 16384) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
     """Stream a network's logits along the paths that join pairs of images.
 
@@ -162,7 +219,7 @@ def evaluate(model, images, pairs, spacing: float, *, batch_size: int = 64, path
     if pairs.ndim != 2 or pairs.shape[1] != 2 or len(pairs) == 0:
         raise StudyError(f"pairs: got shape {pairs.shape}; accepted: (paths, 2), at least one path")
     with torch.inference_mode():
-        distances = lengths(images, pairs)
+        distances = lengths(images, pairs, path)
     if not (distances > 0).all():
         raise StudyError(f"pairs: {int((distances <= 0).sum())} join equal images; accepted: a positive distance")
     points = num_points(distances, spacing)
@@ -179,9 +236,8 @@ def evaluate(model, images, pairs, spacing: float, *, batch_size: int = 64, path
         path_index = order[which]
         with exact_precision(), torch.inference_mode():
             ends_index = torch.as_tensor(pairs[path_index], device=images.device)
-            t = torch.as_tensor(step * spacing, dtype=torch.float32, device=images.device)
-            distance = torch.as_tensor(distances[path_index], dtype=torch.float32, device=images.device)
-            batch = path(images[ends_index[:, 0]], images[ends_index[:, 1]], distance, t)
+            share = torch.as_tensor(step * spacing / distances[path_index], dtype=torch.float32, device=images.device)
+            batch = PATHS[path](images[ends_index[:, 0]], images[ends_index[:, 1]], share)
             logits = forward(batch, -(-(total - start) // batch_size)).float().cpu().numpy()
         if not np.isfinite(logits).all():
             raise StudyError("evaluate: the network's output has NaN or infinite values; accepted: finite logits")

@@ -33,3 +33,37 @@ def over_seeds(table, x: str, y: str, hue: str | None = None, *, title: str, xla
         beside = {"bbox_to_anchor": (1, 1), "loc": "upper left"} if steps > 4 else {}
         ax.legend(title=legend or hue, fontsize="small", title_fontsize="small", **beside)
     return ax
+
+
+def published_and_corrected(summary, x: str, xlabel: str, cutoff: float, logx: bool = False, title: str = ""):
+    """Two panels against column x of `measure.sweep`'s summary: HFF over all paths, and the power share of the
+    softmax over paths with correct ends; within and between classes, bands over seeds. Returns the figure."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+    share = f"share of power above {cutoff:g} cycles/nu"
+    panels = (("all", "hff", "Published: HFF of the softmax, all paths", "HFF"),
+              ("correct", "power_softmax", "Corrected: softmax, correct ends", share))  # fmt: skip
+    for ax, (selection, column, name, ylabel) in zip(axes, panels, strict=True):
+        rows = summary[summary["selection"] == selection]
+        over_seeds(rows, x, column, "kind", legend="path", ax=ax, logx=logx, title=name, xlabel=xlabel, ylabel=ylabel)
+    figure.suptitle(title)
+    figure.tight_layout()
+    return figure
+
+
+def against_accuracy(summary, hue: str, cutoff: float, title: str):
+    """One point a network, of `measure.sweep`'s summary: accuracy against the published and the corrected measure,
+    within and between classes, coloured by column `hue`. Returns the figure."""
+    figure, axes = plt.subplots(2, 2, figsize=(12, 8), sharex=True)
+    panels = (("all", "hff", "published: HFF, all paths"),
+              ("correct", "power_softmax", f"corrected: share above {cutoff:g} cycles/nu"))  # fmt: skip
+    for row, (selection, column, label) in zip(axes, panels, strict=True):
+        for ax, kind in zip(row, ("within", "between"), strict=True):
+            points = summary[(summary["kind"] == kind) & (summary["selection"] == selection)]
+            sns.scatterplot(
+                points, x="test_accuracy", y=column, hue=hue, palette="tab20", ax=ax, legend=ax is axes[0, 1]
+            )
+            ax.set(title=f"{kind} classes", xlabel="test accuracy", ylabel=label)
+    sns.move_legend(axes[0, 1], "upper left", bbox_to_anchor=(1, 1), fontsize="small")
+    figure.suptitle(title)
+    figure.tight_layout()
+    return figure

@@ -96,6 +96,9 @@ class Run:
         file = self.path / "weights.safetensors"
         with readable(file), safetensors.safe_open(file, "pt") as tensors:
             names = [name for name in tensors.keys() if name.startswith(f"{epoch}/")]  # noqa: SIM118
+            if not names:
+                kept = sorted({int(name.partition("/")[0]) for name in tensors.keys()})  # noqa: SIM118
+                raise StudyError(f"epoch: got {epoch}; accepted: {', '.join(map(str, kept))}, kept by run {self.key}")
             return {name.partition("/")[2]: tensors.get_tensor(name) for name in names}
 
 
@@ -104,6 +107,8 @@ def readable(file: Path):
     """Turn whatever a damaged file raises into one line that names it."""
     try:
         yield
+    except StudyError:
+        raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
         raise StudyError(f"store: run {file.parent.name} is damaged: {file.name} cannot be read "
                          f"({type(error).__name__}); delete its folder to make it anew") from error  # fmt: skip
@@ -134,8 +139,11 @@ def write_atomically(target: Path, write) -> None:
     partial.mkdir()
     try:
         write(partial)
-        with contextlib.suppress(FileExistsError, OSError) if target.exists() else contextlib.nullcontext():
+        try:
             partial.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was faster
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -188,7 +196,8 @@ def single_thread():
 def sweep(configs, device: str = "auto", title: str = "runs") -> list[Run]:
     """The runs of `configs`, in their order: those in the store are read, the others executed.
 
-    Equal configurations are one run. Every run already there is checked before anything is trained.
+    Equal configurations are one run; what a configuration needs (a teacher) is executed before it. Every run
+    already there is checked before anything is trained.
     """
     configs = list(configs)
     if not configs:
@@ -200,6 +209,8 @@ def sweep(configs, device: str = "auto", title: str = "runs") -> list[Run]:
         if (store / key).is_dir():
             open_run(store / key)
     missing = {key: config for key, config in zip(keys, configs, strict=True) if not (store / key).is_dir()}
+    if needed := [other for config in missing.values() for other in getattr(config, "needs", list)()]:
+        sweep(needed, device, f"{title} needed first")
     parallel_map(_execute, [(config, device, key) for key, config in missing.items()], device, title)
     return [open_run(store / key) for key in keys]
 

@@ -86,8 +86,8 @@ def absolute_power_above(outputs, spacing: float, cutoff: float, detrend: str = 
 
     Mean square along the path (summed over classes) of the detrended output's part at or above `cutoff`.
     """
-    points = np.shape(outputs)[1]
     frequencies, spectrum = power(outputs, spacing, detrend)
+    points = np.shape(outputs)[1]
     sides = np.full(len(frequencies), 2.0)  # Parseval: every bin but Nyquist stands for two
     if points % 2 == 0:
         sides[-1] = 1
@@ -97,13 +97,14 @@ def absolute_power_above(outputs, spacing: float, cutoff: float, detrend: str = 
 def binned_power(outputs, spacing: float, detrend: str, edges) -> np.ndarray:
     """Power on common frequency bins: (paths, len(edges) - 1), summing to the fraction of power inside `edges`.
 
-    A Fourier bin's power is spread evenly over its width, so that paths of different length can be averaged.
+    A Fourier bin's power is spread evenly over its width (a bin at the Nyquist frequency: over the half below
+    it), so that paths of different length can be averaged.
     edges in cycles per nu, ascending.
     """
     frequencies, spectrum = power(outputs, spacing, detrend)
     total = np.maximum(spectrum.sum(1, keepdims=True), np.finfo(float).tiny)
     width = frequencies[1]
-    borders = np.append(frequencies - width / 2, frequencies[-1] + width / 2)
+    borders = np.append(frequencies - width / 2, 0.5 / spacing)
     cumulative = np.concatenate([np.zeros((len(spectrum), 1)), np.cumsum(spectrum / total, axis=1)], axis=1)
     return np.diff(np.stack([np.interp(edges, borders, row) for row in cumulative]), axis=1)
 

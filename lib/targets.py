@@ -4,6 +4,7 @@ Protocol of the released code of the paper (method: a wave s(x) >= 0 scales unif
 Fourier basis images follow Yin et al., arXiv 1906.08988.
 """
 
+import functools
 import math
 
 import torch
@@ -53,6 +54,7 @@ def fourier_basis_image(i: int, j: int, size: int) -> torch.Tensor:
     return (torch.cos(2 * math.pi * turns) - torch.sin(2 * math.pi * turns)) / size
 
 
+@functools.lru_cache(maxsize=64)
 def named_direction(name: str, size: int, channels: int) -> torch.Tensor:
     """A direction (channels, size, size) of unit length by name.
 

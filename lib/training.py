@@ -7,6 +7,7 @@ gradient, flip-crop and cutout.
 
 import contextlib
 import dataclasses
+import functools
 import math
 import re
 from typing import ClassVar
@@ -37,17 +38,24 @@ class TrainingConfig:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     grad_clip: float = 5.0  # L2 norm of the whole gradient
-    augmentation: str = "flip_crop+cutout"
+    augmentation: str = "flip_crop+cutout"  # see lib.augment
     wave: str = "none"  # none, uniform, radial, fourier:I,J, random:SEED, f, 1/f
     frequency: float = 0.0  # cycles per nu
     amplitude: float = 0.0  # batch mean of the smoothing
     wave_on: str = "augmented"  # the image the wave is computed on
+    eval_every: int = 1  # epochs between looks at the test set; the last epoch is always looked at
+    teacher: "TrainingConfig | None" = None  # distillation: the run whose softmax is learned
+    true_label_weight: float = 1.0  # distillation: alpha, the weight on the true labels
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            annotation = getattr(field.type, "__name__", None) or str(field.type)
-            check(field.name, getattr(self, field.name), annotation)
-        augment.pipeline(self.augmentation)
+            if field.name != "teacher":
+                check(field.name, getattr(self, field.name), getattr(field.type, "__name__", None) or str(field.type))
+        augment.Pipeline(self.augmentation)
+        if (self.teacher is None) != (self.true_label_weight == 1):
+            raise StudyError(
+                f"true_label_weight: got {self.true_label_weight}; accepted: below 1 with a teacher, else 1"
+            )
         if (self.wave == "none") != (self.amplitude == 0):
             raise StudyError(f"amplitude: got {self.amplitude} with wave {self.wave}; accepted: 0 for none, else above")
 
@@ -58,17 +66,31 @@ class TrainingConfig:
         return dataset
 
     def identity(self) -> dict:
-        """The fields that differ from their defaults, the data by its content: what the run's key hashes."""
+        """The fields that differ from their defaults, the data by its content: what the run's key hashes.
+
+        Raises StudyError where the data, the model or the wave can't be had: before anything is trained.
+        """
+        dataset = self.load_data()
+        _try_model(self.model, dataset.image_shape, dataset.num_classes)
+        targets.wave(self.wave, self.frequency, dataset.image_shape)
         fields = {
-            field.name: getattr(self, field.name)
+            field.name: float(value) if field.type is float else value  # 1 and 1.0 are one run
             for field in dataclasses.fields(self)
-            if getattr(self, field.name) != field.default
+            if (value := getattr(self, field.name)) != field.default
         }
-        return fields | {"dataset": self.load_data().fingerprint}
+        if self.teacher is not None:
+            fields["teacher"] = self.teacher.identity()
+        return fields | {"dataset": dataset.fingerprint}
+
+    def needs(self) -> list:
+        """The configurations whose runs this one reads: they are executed first."""
+        return [] if self.teacher is None else [self.teacher]
 
     def described(self) -> dict:
-        """All fields as plain values, without the folder of an npz file."""
-        return dataclasses.asdict(self) | {"dataset": re.sub(r":.*/", ":", self.dataset)}
+        """All fields as plain values: an npz file without its folder, a teacher as the number of its generation."""
+        generation = 0 if self.teacher is None else 1 + self.teacher.described()["generation"]
+        fields = {name: value for name, value in vars(self).items() if name != "teacher"}
+        return fields | {"dataset": re.sub(r":.*/", ":", self.dataset), "generation": generation}
 
     def build(self) -> torch.nn.Module:
         """The untrained network of this run."""
@@ -76,7 +98,14 @@ class TrainingConfig:
         return models.build(self.model, dataset.image_shape, dataset.num_classes, self.seed)
 
     def execute(self, device: torch.device) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]:
-        return train(self, device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(self.seed)  # for networks and policies that draw noise of their own
+            return train(self, device)
+
+
+@functools.lru_cache(maxsize=64)
+def _try_model(name: str, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    models.build(name, image_shape, num_classes)
 
 
 def resolve_device(device: str) -> torch.device:
@@ -154,12 +183,38 @@ def update(weights: list, velocity: list, lr: float, config: TrainingConfig) -> 
     torch._foreach_add_(weights, velocity, alpha=-lr * config.momentum)
 
 
+def distillation(config: TrainingConfig, dataset: data.Dataset, device: torch.device):
+    """The function (images, labels) -> labels that mixes in the softmax of the teacher's run, trained if missing.
+
+    alpha on the labels, 1 - alpha on the teacher's softmax at temperature 1. Raises StudyError when the teacher
+    has another number of classes.
+    """
+    if config.teacher is None:
+        return lambda images, labels: labels
+    from lib import runs  # which reads this module
+
+    known = config.teacher.load_data().num_classes
+    if known != dataset.num_classes:
+        raise StudyError(f"teacher: got one of {known} classes; accepted: {dataset.num_classes}, as {dataset.name}")
+    weights = runs.find_or_execute(config.teacher, device.type).weights(config.teacher.num_epochs)
+    teacher = config.teacher.build()
+    teacher.load_state_dict(weights)
+    teacher.to(device, memory_format=torch.channels_last).eval()
+
+    def teach(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            taught = F.softmax(teacher(images.contiguous(memory_format=torch.channels_last)), dim=1)
+        return config.true_label_weight * labels + (1 - config.true_label_weight) * taught
+
+    return teach
+
+
 def train(config: TrainingConfig, device: torch.device):
     """Train one network. Returns (history, weights).
 
-    history: arrays (num_epochs,): epoch, train_loss (noisy labels, augmented images), test_loss, test_accuracy
-    and, with a wave, test_loss_noisy, noise_fitting, wave_slope; losses in nats, without weight decay, on the
-    whole test set. weights: "EPOCH/name" -> tensor, at `checkpoint_epochs`.
+    history: arrays over the evaluated epochs: epoch, train_loss (noisy labels, augmented images), test_loss,
+    test_accuracy and, with a wave, test_loss_noisy, noise_fitting, wave_slope; losses in nats, without weight
+    decay, on the whole test set. weights: "EPOCH/name" -> tensor, at `checkpoint_epochs`.
     Raises StudyError when the loss stops being finite.
     """
     dataset = config.load_data()
@@ -175,7 +230,8 @@ def train(config: TrainingConfig, device: torch.device):
     weights = list(model.parameters())
     velocity = [torch.zeros_like(weight) for weight in weights]
     step = 0
-    augmented = augment.pipeline(config.augmentation)
+    augmentation = augment.Pipeline(config.augmentation)
+    teach = distillation(config, dataset, device)
     wave = targets.wave(config.wave, config.frequency, dataset.image_shape)
     smooth = lambda labels, s: targets.smooth_labels(labels, s, config.amplitude, dataset.num_classes)  # noqa: E731
     noisy_test = smooth(y_test, wave(dataset.normalize(x_test))) if wave else None
@@ -186,11 +242,14 @@ def train(config: TrainingConfig, device: torch.device):
         losses = []
         shuffled = torch.randperm(len(x_train), device=device, generator=generator)
         for batch in shuffled[: steps_per_epoch * batch_size].split(batch_size):
-            clean_images = dataset.normalize(x_train[batch])
-            images = augmented(clean_images, generator)
+            pixels = x_train[batch]
             labels = F.one_hot(y_train[batch], dataset.num_classes).float()
+            images = dataset.normalize(augmentation.raw(pixels))
+            images, labels = augmentation.normalized(images, labels, generator)
             if wave:
-                labels = smooth(labels, wave(images if config.wave_on == "augmented" else clean_images))
+                seen = images if config.wave_on == "augmented" else dataset.normalize(pixels)
+                labels = smooth(labels, wave(seen))
+            labels = teach(images, labels)
             with mixed_precision:
                 logits = model(images.contiguous(memory_format=torch.channels_last))
             loss = cross_entropy(logits.float(), labels)
@@ -202,6 +261,11 @@ def train(config: TrainingConfig, device: torch.device):
         train_loss = torch.stack(losses).mean().item()
         if not math.isfinite(train_loss):
             raise StudyError(f"training diverged in epoch {epoch} of {config.described()}: try a lower lr")
+        if epoch in kept:
+            state = model.state_dict()
+            checkpoints |= {f"{epoch}/{name}": state[name].detach().cpu().contiguous().clone() for name in state}
+        if epoch % config.eval_every and epoch < config.num_epochs:
+            continue
         logits = predict(model, x_test, dataset)
         row = {
             "epoch": epoch,
@@ -214,8 +278,5 @@ def train(config: TrainingConfig, device: torch.device):
             row["noise_fitting"] = noise_fitting(logits, y_test, noisy_test).item()
             row["wave_slope"] = wave_slope(logits, y_test, noisy_test).item()
         rows.append(row)
-        if epoch in kept:
-            state = model.state_dict()
-            checkpoints |= {f"{epoch}/{name}": state[name].detach().cpu().contiguous().clone() for name in state}
     history = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return history, checkpoints

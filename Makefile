@@ -1,0 +1,27 @@
+# python3 and make are all that has to be installed: bootstrap.py finds uv, or puts one into .uv/.
+CODE = *.py lib tests notebooks
+export UV_PROJECT_ENVIRONMENT = .venv
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+setup: .venv/.ready  ## install the locked packages into .venv/ (uv too, into .uv/, if it is missing)
+
+study: setup  ## run every notebook of the study and print its claims
+	.venv/bin/study run
+
+test: setup  ## check the code's style, run the unit tests, run the notebooks and compare their outputs
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/pytest
+
+notebooks: setup  ## after an edit of notebooks/*.py: execute them and renew notebooks/*.ipynb
+	.venv/bin/jupytext --quiet --update --to ipynb notebooks/*.py
+	.venv/bin/study run
+	cp output/digits/*.ipynb notebooks/
+
+.venv/.ready: pyproject.toml uv.lock
+	python3 bootstrap.py sync --locked
+	@touch $@
+
+.PHONY: help setup study test notebooks

@@ -1,0 +1,25 @@
+import pytest
+import torch
+
+from lib.training import TrainingConfig
+
+torch.set_num_threads(1)  # tiny networks: threads that wait for each other on a busy machine take far longer
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """An empty run store of the test's own."""
+    path = tmp_path / "store"
+    monkeypatch.setenv("STUDY_STORE", str(path))
+    return path
+
+
+@pytest.fixture
+def configure():
+    """A function that makes the configuration of a run of about 20 ms, with any field replaced."""
+
+    def configuration(**fields) -> TrainingConfig:
+        quick = {"dataset": "digits", "model": "mlp-1-16", "seed": 0, "num_epochs": 2, "augmentation": "none"}
+        return TrainingConfig(**(quick | fields))
+
+    return configuration
