@@ -27,6 +27,7 @@ class Claim:
     finding: F1 ... F11, or the notebook's own number. measure: published, corrected or exact. expected: an
     inequality on the statistic, such as "< 0". n: how many `unit` (seeds, mostly) the interval is over.
     decimals: how many of the statistic's decimals are stable across processors; None: only the verdict is.
+    headline: the line of the README's scoreboard where it stands, if any, and after "|" the column.
     """
 
     finding: str
@@ -40,6 +41,7 @@ class Claim:
     n: int
     unit: str = "seeds"
     decimals: int | None = None
+    headline: str = ""
 
     @property
     def verdict(self) -> str:
@@ -70,10 +72,10 @@ def _parse(expected: str) -> tuple[str, float]:
     return match[1], float(match[2])
 
 
-def over_seeds(finding: str, measure: str, statement: str, statistic: str, values, seeds, expected: str) -> Claim:
+def over_seeds(finding, measure, statement, statistic, values, seeds, expected, headline: str = "") -> Claim:
     """A claim about the mean of `values`, (n,), with a 95 % bootstrap interval over `seeds`, (n,)."""
     _parse(expected)
-    return Claim(finding, measure, statement, statistic, expected, *bootstrap(values, seeds))
+    return Claim(finding, measure, statement, statistic, expected, *bootstrap(values, seeds), headline=headline)
 
 
 def exact(finding: str, statement: str, statistic: str, value: float, expected: str, decimals: int = 3) -> Claim:
@@ -93,11 +95,13 @@ def rank_correlation(table: pd.DataFrame, x: str, y: str, by: str = "seed") -> p
     return pd.Series({key: correlate(group) for key, group in table.groupby(by)}, dtype=float)
 
 
-def trend(finding: str, measure: str, statement: str, table: pd.DataFrame, x: str, y: str, expected: str) -> Claim:
+def trend(finding, measure, statement, table: pd.DataFrame, x: str, y: str, expected, headline: str = "") -> Claim:
     """A claim about the rank correlation of columns x and y of `table`, computed within each seed."""
     correlations = rank_correlation(table, x, y)
     statistic = f"Spearman correlation of {x} and {y}"
-    return over_seeds(finding, measure, statement, statistic, correlations.values, correlations.index, expected)
+    return over_seeds(
+        finding, measure, statement, statistic, correlations.values, correlations.index, expected, headline
+    )
 
 
 def partial_rank_correlation(x, y, given=None, axis=-1):
@@ -106,14 +110,15 @@ def partial_rank_correlation(x, y, given=None, axis=-1):
     ranks = [scipy.stats.rankdata(values, axis=axis) for values in (x, y, *([] if given is None else [given]))]
     x, y, *given = [values - values.mean(axis, keepdims=True) for values in ranks]
     for control in given:
-        slopes = [(v * control).sum(axis, keepdims=True) / (control**2).sum(axis, keepdims=True) for v in (x, y)]
+        norm = np.maximum((control**2).sum(axis, keepdims=True), 1e-9)  # a constant explains nothing
+        slopes = [(v * control).sum(axis, keepdims=True) / norm for v in (x, y)]
         x, y = x - slopes[0] * control, y - slopes[1] * control
     scale = np.sqrt((x**2).sum(axis) * (y**2).sum(axis))
     return np.divide((x * y).sum(axis), scale, out=np.zeros_like(scale), where=scale > 1e-9)
 
 
-def over_runs(finding: str, measure: str, statement: str, table: pd.DataFrame, x: str, y: str, expected: str,
-              given: str | None = None) -> Claim:  # fmt: skip
+def over_runs(finding, measure, statement, table: pd.DataFrame, x: str, y: str, expected, given: str | None = None,
+              headline: str = "") -> Claim:  # fmt: skip
     """A claim about the rank correlation of columns x and y over the rows of `table`, one a run, given a third
     column or not; the interval is a percentile bootstrap over runs, through scipy."""
     _parse(expected)
@@ -123,7 +128,7 @@ def over_runs(finding: str, measure: str, statement: str, table: pd.DataFrame, x
     statistic = f"Spearman correlation of {x} and {y}" + (f" given {given}" if given else "")
     estimate = float(partial_rank_correlation(*columns))
     return Claim(finding, measure, statement, statistic, expected, estimate, *map(float, result.confidence_interval),
-                 len(table), "runs")  # fmt: skip
+                 len(table), "runs", headline=headline)  # fmt: skip
 
 
 # The rows that every finding about paths reports: measure, column, selection of paths, what it is called.
@@ -135,6 +140,11 @@ PATH_MEASURES = (
     ("corrected", "power_logits", "correct", "power share, logits"),
     ("corrected", "absolute_softmax", "correct", "absolute power, softmax"),
 )
+HEADLINES = {
+    "HFF, all paths": "published",
+    "power share, softmax": "corrected",
+    "power share, logits": "corrected, logits",
+}
 OTHER_PATH_MEASURES = (
     ("corrected", "variation_softmax", "correct", "total variation, softmax"),
     ("corrected", "variation_logits", "correct", "total variation, logits"),
@@ -153,8 +163,14 @@ def path_trends(finding: str, summary: pd.DataFrame, x: str, said: str, between=
         for name, column, selection, title in PATH_MEASURES:
             rows = summary[(summary["kind"] == kind) & (summary["selection"] == selection)]
             statement = f"{kind} classes, {title} {words[expected]} with {said}"
-            found.append(trend(finding, name, statement, rows, x, column, expected))
+            headline = path_headline(title, f"{kind} classes: {words[expected]} with {said}")
+            found.append(trend(finding, name, statement, rows, x, column, expected, headline))
     return found
+
+
+def path_headline(title: str, line: str) -> str:
+    """The headline of a path measure called `title` on that line, "" for the measures that are not shown there."""
+    return f"{line}|{HEADLINES[title]}" if title in HEADLINES else ""
 
 
 def show(found: list[Claim]) -> None:

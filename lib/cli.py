@@ -199,11 +199,14 @@ def list_runs() -> None:
 
 @app.command()
 def bench() -> None:
-    """Measure how fast and in how much memory paths are measured here, beside a plain loop in the same run."""
+    """How fast, and in how much memory, networks are measured and trained here, beside plain loops in the same run."""
     from lib import bench as benchmarks
 
     streamed = benchmarks.memory()
     print(f"memory: {streamed['paths']} paths, {streamed['points']} points, peak {streamed['peak MB']:.0f} MB")
-    for name, row in benchmarks.measuring().items():
-        cells = "  ".join(f"{key} {value:.3g}" for key, value in row.items())
-        print(f"WRN-28-2 along paths, {name}: {cells}")
+    for title, rows in (
+        ("WRN-28-2 along paths", benchmarks.measuring()),
+        ("training resnet8-16", benchmarks.training()),
+    ):
+        for name, row in rows.items():
+            print(f"{title}, {name}: " + ", ".join(f"{key} {value:.3g}" for key, value in row.items()))

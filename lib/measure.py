@@ -12,6 +12,8 @@ import torch
 
 from lib import paths, runs, spectrum, training
 from lib.data import Dataset
+from lib.forward import exact_precision
+from lib.parallel import parallel_map
 from lib.parameters import StudyError, check
 
 REPRESENTATIONS = ("softmax", "calibrated", "logits")
@@ -116,7 +118,7 @@ def measure(model: torch.nn.Module, dataset: Dataset, config: MeasurementConfig,
     images = dataset.normalize(dataset.x_test.to(device))
     labels = dataset.y_test.numpy()
     model = model.to(device, memory_format=torch.channels_last).eval()
-    with paths.exact_precision():
+    with exact_precision():
         test_logits = training.predict(model, dataset.x_test.to(device), dataset).cpu().numpy().astype(np.float64)
     correct = test_logits.argmax(1) == labels
     calibration = temperature(test_logits, labels)
@@ -154,7 +156,7 @@ def measure(model: torch.nn.Module, dataset: Dataset, config: MeasurementConfig,
             for name, total in sums.items()
         ]
     by_path = pd.concat(rows, ignore_index=True).sort_values(["kind", "a", "b"], ignore_index=True)
-    with paths.exact_precision():
+    with exact_precision():
         network = at_images(model, images, dataset.y_test)
     return Measurement(network, by_path, pd.concat(spectra, ignore_index=True))
 
@@ -217,7 +219,7 @@ def sweep(pairs, config: MeasurementConfig, device: str = "auto") -> tuple[pd.Da
     for training_config, epoch in pairs:
         run = runs.open_run(runs.store_folder() / runs.key_of(training_config))
         tasks.append((run, epoch, config, training_config, device))
-    runs.parallel_map(_measured, tasks, device, "measured networks")
+    parallel_map(_measured, tasks, device, "measured networks")
     summaries, spectra = [], []
     for run, epoch, *_ in tasks:
         found = read_measurement(run, epoch, config)

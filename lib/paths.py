@@ -1,15 +1,12 @@
 """Pairs of images, the paths between them, and a network's outputs along very many of them."""
 
-import contextlib
-import copy
 import itertools
-import time
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
+from lib.forward import FastForward, exact_precision
 from lib.parameters import StudyError, check
 
 
@@ -130,76 +127,6 @@ def lengths(images: torch.Tensor, pairs: np.ndarray, path: str = "linear") -> np
 def num_points(distance, spacing: float) -> np.ndarray:
     """Points at 0, spacing, 2 spacing, ... below the distance: the first image, up to just before the second."""
     return np.maximum(np.ceil(np.asarray(distance) / spacing - 1e-9), 1).astype(int)
-
-
-@contextlib.contextmanager
-def exact_precision():
-    """IEEE fp32 in convolutions and matrix products (no TF32, no autocast); flags are restored on leaving."""
-    cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
-    backends = [torch.backends.cuda.matmul, cudnn.conv, mkldnn.conv, mkldnn.matmul]
-    before = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "ieee"
-    try:
-        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
-
-
-# Compiling with frozen weights took 25 s and made WRN-28-2 a quarter faster on 2 cores: it pays when the
-# channels_last pass over what is left would take longer than this.
-COMPILE_PAYS_AFTER_SECONDS = 120.0
-_said: set[str] = set()
-
-
-def _say_once(message: str) -> None:
-    if message not in _said:
-        _said.add(message)
-        warnings.warn(message, stacklevel=3)
-
-
-class FastForward:
-    """A copy of a network in eval mode that maps batches of one fixed shape to logits, as fast as the device
-    allows without changing them by more than rounding: channels_last, and compiled where that pays."""
-
-    def __init__(self, model: torch.nn.Module, device: torch.device, compile: bool | str):
-        if compile not in (True, False, "auto"):
-            raise StudyError(f"compile: got {compile!r}; accepted: auto, True, False")
-        self.model = copy.deepcopy(model).to(device, memory_format=torch.channels_last).eval()
-        self.compile = compile
-        self.forward = self.model
-
-    def compiled(self, batch: torch.Tensor) -> None:
-        """Switch to the compiled network; where there is no C++ compiler say so once and stay as it was."""
-        try:
-            import torch._inductor.config as inductor
-
-            candidate = torch.compile(self.model, dynamic=False)
-            with inductor.patch(freezing=True):
-                candidate(batch)
-            self.forward = candidate
-        except Exception as error:  # what a missing or broken compiler raises differs between versions
-            reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
-            _say_once(f"measuring uncompiled, in channels_last: the network could not be compiled ({reason})")
-            torch._dynamo.reset()
-        self.compile = False
-
-    def __call__(self, batch: torch.Tensor, batches_left: int) -> torch.Tensor:
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        if self.compile is True:
-            self.compiled(batch)
-        elif self.compile == "auto" and batch.is_cuda:
-            self.compile = False
-        elif self.compile == "auto":
-            self.forward(batch)
-            started = time.perf_counter()
-            self.forward(batch)
-            if (time.perf_counter() - started) * batches_left > COMPILE_PAYS_AFTER_SECONDS:
-                self.compiled(batch)
-            self.compile = False
-        return self.forward(batch)
 
 
 def evaluate(model, images, pairs, spacing: float, *, batch_size: int = 64, path="linear", compile="auto",

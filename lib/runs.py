@@ -7,16 +7,11 @@ appears by one atomic rename: what a killed process leaves is never half a run, 
 the same run the first one's stays.
 """
 
-import concurrent.futures
 import contextlib
 import hashlib
 import json
-import multiprocessing
-import os
 import platform
 import shutil
-import sys
-import threading
 import time
 import uuid
 import zipfile
@@ -28,8 +23,8 @@ import pandas as pd
 import safetensors
 import safetensors.torch
 import torch
-from tqdm import tqdm
 
+from lib.parallel import parallel_map, single_thread
 from lib.parameters import StudyError, folder
 from lib.training import resolve_device
 
@@ -182,17 +177,6 @@ def find_or_execute(config, device: str = "auto", key: str | None = None) -> Run
     return open_run(path)
 
 
-@contextlib.contextmanager
-def single_thread():
-    """One thread on the CPU: a run's numbers then do not depend on how many cores happen to be there."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def sweep(configs, device: str = "auto", title: str = "runs") -> list[Run]:
     """The runs of `configs`, in their order: those in the store are read, the others executed.
 
@@ -211,6 +195,7 @@ def sweep(configs, device: str = "auto", title: str = "runs") -> list[Run]:
     missing = {key: config for key, config in zip(keys, configs, strict=True) if not (store / key).is_dir()}
     if needed := [other for config in missing.values() for other in getattr(config, "needs", list)()]:
         sweep(needed, device, f"{title} needed first")
+        missing = {key: config for key, config in missing.items() if not (store / key).is_dir()}
     parallel_map(_execute, [(config, device, key) for key, config in missing.items()], device, title)
     return [open_run(store / key) for key in keys]
 
@@ -218,56 +203,3 @@ def sweep(configs, device: str = "auto", title: str = "runs") -> list[Run]:
 def _execute(task) -> None:
     config, device, key = task
     find_or_execute(config, device, key)
-
-
-def _watch_parent() -> None:
-    """In a worker: one thread for arithmetic, and an end as soon as the parent process is gone."""
-    torch.set_num_threads(1)
-
-    def wait() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def parallel_map(function, tasks: list, device: str = "auto", title: str = "runs") -> list:
-    """[function(task) for task in tasks], with a progress bar.
-
-    On a GPU one after the other in this process; on a CPU in one worker process per core, each with one
-    thread; where DASK_SCHEDULER_ADDRESS is set, over that Dask cluster (whose workers share the store).
-    """
-    if not tasks:
-        return []
-    bar = tqdm(total=len(tasks), desc=title, unit="run", file=sys.stderr, mininterval=0.5)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(bar)
-        if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
-            from distributed import Client, as_completed
-
-            client = stack.enter_context(Client(address))
-            futures = client.map(function, tasks, pure=False)
-            for future in as_completed(futures):
-                future.result()
-                bar.update()
-            return [future.result() for future in futures]
-        workers = min(len(tasks), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-        if workers == 1 or resolve_device(device).type == "cuda":
-            results = []
-            for task in tasks:
-                results.append(function(task))
-                bar.update()
-            return results
-        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context, _watch_parent)
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        futures = [pool.submit(function, task) for task in tasks]
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                future.result()
-                bar.update()
-        except concurrent.futures.process.BrokenProcessPool:
-            raise StudyError(
-                "a worker process was killed (out of memory?); finished runs are kept, start again"
-            ) from None
-        return [future.result() for future in futures]

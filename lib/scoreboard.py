@@ -35,8 +35,8 @@ def shipped(profile: str) -> list[dict]:
 
 
 def interval(row: dict) -> str:
-    low, high = ("?" if row[bound] is None else f"{row[bound]:.3f}" for bound in ("low", "high"))
-    return f"{row['estimate']:.3f} [{low}, {high}]"
+    low, high = ("?" if row[bound] is None else f"{row[bound]:.2f}" for bound in ("low", "high"))
+    return f"{row['estimate']:.2f} [{low}, {high}]"
 
 
 def lines(rows: list[dict]) -> str:
@@ -51,20 +51,23 @@ def lines(rows: list[dict]) -> str:
     return "\n".join(text)
 
 
+COLUMNS = ("published", "corrected", "corrected, logits")
+
+
 def markdown() -> str:
-    """The README's table: every finding's claims, with a column for each profile whose results are shipped."""
+    """The README's tables, one a profile whose results are shipped: the headline claims, a line each."""
     folder = ROOT / "results"
-    profiles = ["digits", *sorted(path.name for path in folder.glob("*/") if (path / "claims.json").is_file())]
-    table: dict[tuple, dict] = {}
-    for profile in profiles:
+    text = []
+    for profile in [*sorted(path.name for path in folder.glob("*/") if (path / "claims.json").is_file()), "digits"]:
+        table: dict[tuple, dict] = {}
         for row in shipped(profile):
-            if row["finding"].startswith("F"):
-                table.setdefault((row["finding"], row["measure"], row["statement"]), {})[profile] = row
-    text = [f"| | measure | claim | {' | '.join(profiles)} |", "|---|---|---|" + "---|" * len(profiles)]
-    for (finding, measure, statement), by_profile in table.items():
-        cells = [
-            f"**{row['verdict']}** {interval(row)}, n = {row['n']}" if (row := by_profile.get(profile)) else "-"
-            for profile in profiles
-        ]
-        text.append(f"| {finding} | {measure} | {statement} | {' | '.join(cells)} |")
-    return "\n".join(text)
+            line, _, column = row["headline"].partition("|")
+            if line:
+                table.setdefault((row["finding"], line), {})[column] = row
+        text += [f"**{profile}**", "", f"| | claim | {' | '.join(COLUMNS)} |", "|---|---|" + "---|" * len(COLUMNS)]
+        for (finding, line), found in table.items():
+            cells = ["" if (row := found.get(column)) is None
+                     else f"{row['verdict']} {interval(row)}, n = {row['n']}" for column in COLUMNS]  # fmt: skip
+            text.append(f"| {finding} | {line} | {' | '.join(cells)} |")
+        text.append("")
+    return "\n".join(text).strip()

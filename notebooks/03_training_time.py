@@ -44,7 +44,7 @@ from lib.training import TrainingConfig, checkpoint_epochs
 dataset: str = "digits"  # name: digits, cifar10, cifar100, svhn or npz:PATH
 model: str = "mlp-3-128"  # name: wrn-DEPTH-WIDTH, resnet8-WIDTH or mlp-DEPTH-WIDTH
 seeds: list[int] = [0, 1, 2]  # seed: one replication each
-num_epochs: int = 60  # epochs: of every run
+num_epochs: int = 20  # epochs: of every run
 num_train: int = 1297  # images: trained on, drawn by the seed
 num_test: int = 500  # images: paths join these
 batch_size: int = 128  # images: a training step
@@ -90,20 +90,14 @@ plots.over_seeds(history, "epoch", "test_accuracy", title="Test accuracy over tr
 
 # %%
 trained = summary[summary["epoch"] > 0]
-everywhere, correct = (trained[trained["selection"] == selection] for selection in ("all", "correct"))
-figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4))
-plots.over_seeds(everywhere, "epoch", "hff", "kind", legend="path", ax=axes[0], logx=True, xlabel="epoch",
-                 title="Published: HFF of the softmax, all paths", ylabel="HFF")  # fmt: skip
-plots.over_seeds(correct, "epoch", "power_softmax", "kind", legend="path", ax=axes[1], logx=True, xlabel="epoch",
-                 title="Corrected: softmax, correct ends", ylabel=f"share of power above {cutoff:g} cycles/nu")  # fmt: skip
-figure.tight_layout()
-
+plots.published_and_corrected(trained, "epoch", "epoch", cutoff, logx=True)
 # %% [markdown]
 # A share says where the power lies, not how much there is. Its counterpart is the absolute power above the cutoff.
 # And a softmax changes with the network's confidence alone; calibrating its temperature, or looking at centred
 # logits in units of their standard deviation, takes that away.
 
 # %%
+correct = trained[trained["selection"] == "correct"]
 views = {"softmax": "softmax", "calibrated": "softmax, calibrated temperature", "logits": "standardised logits"}
 figure, axes = plots.plt.subplots(2, 3, figsize=(13, 7), sharex=True)
 for column, (view, label) in enumerate(views.items()):
@@ -115,10 +109,11 @@ figure.suptitle("Corrected measures over training, paths with correct ends")
 figure.tight_layout()
 
 # %%
-last_epochs = spectra[spectra["epoch"].isin(epochs[1::2]) & (spectra["representation"] == "softmax")]
+some_epochs = sorted({epochs[1], epochs[len(epochs) // 2], epochs[-1]})
+shown = spectra[spectra["epoch"].isin(some_epochs) & (spectra["representation"] == "softmax")]
 figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4), sharey=True)
 for ax, kind in zip(axes, ("within", "between"), strict=True):
-    plots.over_seeds(last_epochs[last_epochs["kind"] == kind], "frequency", "power", "epoch", ax=ax, marker="",
+    plots.over_seeds(shown[shown["kind"] == kind], "cycles_per_nu", "power", "epoch", ax=ax, marker="",
                      title=f"Spectrum {kind} classes, softmax, correct ends", xlabel="frequency (cycles/nu)",
                      ylabel="share of power per bin")  # fmt: skip
     ax.axvline(cutoff, color="k", ls="--", lw=1)
@@ -132,24 +127,7 @@ figure.tight_layout()
 
 # %%
 # NBVAL_CHECK_OUTPUT
-found = []
-directions = {"between": ("rises", "> 0"), "within": ("falls", "< 0")}
-for kind, (word, expected) in directions.items():
-    rows, usable = everywhere[everywhere["kind"] == kind], correct[correct["kind"] == kind]
-    found += [
-        claims.trend("F2", "published", f"HFF {kind} classes {word} with training, all paths",
-                     rows, "epoch", "hff", expected),
-        claims.trend("F2", "published", f"HFF {kind} classes {word} with training, correct ends",
-                     usable, "epoch", "hff", expected),
-        claims.trend("F2", "corrected", f"power share {kind} classes {word}, softmax",
-                     usable, "epoch", "power_softmax", expected),
-        claims.trend("F2", "corrected", f"power share {kind} classes {word}, calibrated softmax",
-                     usable, "epoch", "power_calibrated", expected),
-        claims.trend("F2", "corrected", f"power share {kind} classes {word}, logits",
-                     usable, "epoch", "power_logits", expected),
-        claims.trend("F2", "corrected", f"absolute power {kind} classes {word}, softmax",
-                     usable, "epoch", "absolute_softmax", expected),
-    ]  # fmt: skip
+found = claims.path_trends("F2", trained, "epoch", "training time")
 claims.show(found)
 
 # %%

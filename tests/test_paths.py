@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import models, paths
+from lib import forward, models, paths
 from lib.parameters import ROOT, StudyError
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 2, 2, 0, 1, 1, 0, 2, 0, 1] * 2)
@@ -408,7 +408,7 @@ def test_without_a_compiler_evaluate_says_so_once_and_goes_on(monkeypatch):
         raise RuntimeError("no C++ compiler\nand a long story")
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(paths, "_said", set())
+    monkeypatch.setattr(forward, "_said", set())
     model, images, pairs = convolutional(), random_images(), np.array([[0, 1], [2, 3]])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -431,7 +431,7 @@ def test_a_network_that_fails_while_it_is_compiled_is_evaluated_uncompiled(monke
         return fail
 
     monkeypatch.setattr(torch, "compile", compiled)
-    monkeypatch.setattr(paths, "_said", set())
+    monkeypatch.setattr(forward, "_said", set())
     with pytest.warns(UserWarning, match=r"g\+\+ not found"):
         blocks = list(paths.evaluate(linear(), random_images(), [[0, 1]], 1.0, compile=True))
     assert len(blocks) == 1
@@ -441,7 +441,7 @@ def test_a_network_that_fails_while_it_is_compiled_is_evaluated_uncompiled(monke
 def test_compiles_where_it_pays(monkeypatch, compile, seconds, compiles):
     calls = []
     monkeypatch.setattr(torch, "compile", lambda model, **_options: calls.append(model) or model)
-    monkeypatch.setattr(paths, "COMPILE_PAYS_AFTER_SECONDS", seconds)
+    monkeypatch.setattr(forward, "COMPILE_PAYS_AFTER_SECONDS", seconds)
     list(paths.evaluate(linear(), random_images(), [[0, 1], [2, 3]], 1.0, batch_size=4, compile=compile))
     assert len(calls) == compiles
 
