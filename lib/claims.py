@@ -15,7 +15,7 @@ import torch
 
 from lib import runs
 from lib.parameters import ROOT, StudyError, check_typed
-from lib.spectrum import bootstrap
+from lib.spectrum import Interval, bootstrap
 
 MIME = "application/vnd.spectral-bias-study+json"
 
@@ -73,9 +73,13 @@ def _parse(expected: str) -> tuple[str, float]:
 
 
 def over_seeds(finding, measure, statement, statistic, values, seeds, expected, headline: str = "") -> Claim:
-    """A claim about the mean of `values`, (n,), with a 95 % bootstrap interval over `seeds`, (n,)."""
+    """A claim about the mean of `values`, (n,), with a 95 % bootstrap interval over `seeds`, (n,).
+
+    Without any value (no path had two correct ends, say) it is inconclusive with n = 0.
+    """
     _parse(expected)
-    return Claim(finding, measure, statement, statistic, expected, *bootstrap(values, seeds), headline=headline)
+    interval = bootstrap(values, seeds) if len(values) else Interval(math.nan, math.nan, math.nan, 0)
+    return Claim(finding, measure, statement, statistic, expected, *interval, headline=headline)
 
 
 def exact(finding: str, statement: str, statistic: str, value: float, expected: str, decimals: int = 3) -> Claim:

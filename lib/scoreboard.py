@@ -35,8 +35,9 @@ def shipped(profile: str) -> list[dict]:
 
 
 def interval(row: dict) -> str:
-    low, high = ("?" if row[bound] is None else f"{row[bound]:.2f}" for bound in ("low", "high"))
-    return f"{row['estimate']:.2f} [{low}, {high}]"
+    """Estimate and interval of a claim as text; ? for what it does not have."""
+    estimate, low, high = ("?" if row[name] is None else f"{row[name]:.2f}" for name in ("estimate", "low", "high"))
+    return f"{estimate} [{low}, {high}]"
 
 
 def lines(rows: list[dict]) -> str:
