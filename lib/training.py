@@ -79,8 +79,16 @@ class TrainingConfig:
             if (value := getattr(self, field.name)) != field.default
         }
         if self.teacher is not None:
+            self.check_teacher(dataset)
             fields["teacher"] = self.teacher.identity()
         return fields | {"dataset": dataset.fingerprint}
+
+    def check_teacher(self, dataset: data.Dataset) -> None:
+        """Raise StudyError when the teacher knows other classes or images of another shape."""
+        known = self.teacher.load_data()
+        if (known.num_classes, known.image_shape) != (dataset.num_classes, dataset.image_shape):
+            wanted = f"{dataset.num_classes}, and images {dataset.image_shape}, as {dataset.name}"
+            raise StudyError(f"teacher: got one of {known.num_classes} classes; accepted: {wanted}")
 
     def needs(self) -> list:
         """The configurations whose runs this one reads: they are executed first."""
@@ -193,9 +201,7 @@ def distillation(config: TrainingConfig, dataset: data.Dataset, device: torch.de
         return lambda images, labels: labels
     from lib import runs  # which reads this module
 
-    known = config.teacher.load_data().num_classes
-    if known != dataset.num_classes:
-        raise StudyError(f"teacher: got one of {known} classes; accepted: {dataset.num_classes}, as {dataset.name}")
+    config.check_teacher(dataset)
     weights = runs.find_or_execute(config.teacher, device.type).weights(config.teacher.num_epochs)
     teacher = config.teacher.build()
     teacher.load_state_dict(weights)

@@ -91,7 +91,9 @@ by_run = history.groupby(["weight_decay", "seed"])
 fitting = by_run.agg(min_noise_fitting=("noise_fitting", "min"), final_slope=("wave_slope", "last"),
                      test_accuracy=("test_accuracy", "last")).reset_index()  # fmt: skip
 halfway = history[history["wave_slope"] >= 0.5 * by_run["wave_slope"].transform("max")]
-fitting["half_epoch"] = halfway.groupby(["weight_decay", "seed"])["epoch"].min().values
+first = halfway[halfway["wave_slope"] > 0].groupby(["weight_decay", "seed"])["epoch"].min()
+every = pd.MultiIndex.from_frame(fitting[["weight_decay", "seed"]])
+fitting["half_epoch"] = first.reindex(every, fill_value=num_epochs + 1).values  # a wave never fitted: after the end
 figure, axes = plots.plt.subplots(1, 3, figsize=(13, 4))
 panels = {"min_noise_fitting": ("Published: minimum noise fitting", "minimum noise fitting (nats)"),
           "final_slope": ("Corrected: wave slope at the end", "wave slope (0 ignored, 1 fitted)"),

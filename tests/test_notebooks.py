@@ -144,8 +144,9 @@ def test_nbval_sees_a_tampered_claim(tmp_path):
             tampered += 1
     assert tampered == 1
     nbformat.write(notebook, tmp_path / "tampered.ipynb")
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider",
-               "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path / "tampered.ipynb")]  # fmt: skip
+    options = ["--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
+    places = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path / "tampered.ipynb")]
+    command = [sys.executable, "-m", "pytest", *options, *places]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1, done.stdout
     assert "1 failed" in done.stdout
