@@ -233,13 +233,14 @@ def final(configs, how: MeasurementConfig, device: str = "auto") -> tuple[pd.Dat
     return sweep([(config, config.num_epochs) for config in configs], how, device)
 
 
-def stored(how: MeasurementConfig, dataset: str, num_test=None) -> tuple[pd.DataFrame, list[runs.Run]]:
-    """`sweep`'s summary over every run in the store that was trained on `dataset` with clean labels, tested on
-    `num_test` images and measured `how` at its last epoch; and those runs. Raises StudyError below two."""
+def stored(how: MeasurementConfig, dataset: str, **fields) -> tuple[pd.DataFrame, list[runs.Run]]:
+    """`sweep`'s summary over every run in the store that was trained on `dataset` with clean labels, has these
+    further fields in its configuration and is measured `how` at its last epoch; and those runs. Raises StudyError
+    when they are fewer than two."""
     name = re.sub(r":.*/", ":", dataset)
     summaries, found = [], []
     for run in runs.all_runs():
-        wanted = {"dataset": name, "num_test": num_test, "wave": "none"}
+        wanted = {"dataset": name, "wave": "none", **fields}
         if run.record["kind"] == "classifier" and wanted.items() <= run.config.items():
             epoch = run.config["num_epochs"]
             if measurement_folder(run, epoch, how).is_dir():
