@@ -36,7 +36,7 @@ def shipped(profile: str) -> list[dict]:
 
 def interval(row: dict) -> str:
     """Estimate and interval of a claim as text; ? for what it does not have."""
-    estimate, low, high = ("?" if row[name] is None else f"{row[name]:.2f}" for name in ("estimate", "low", "high"))
+    estimate, low, high = ("?" if row[name] is None else f"{row[name]:.3g}" for name in ("estimate", "low", "high"))
     return f"{estimate} [{low}, {high}]"
 
 
