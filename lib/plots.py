@@ -37,7 +37,7 @@ def over_seeds(table, x: str, y: str, hue: str | None = None, *, title: str, xla
 
 def published_and_corrected(summary, x: str, xlabel: str, cutoff: float, logx: bool = False, title: str = ""):
     """Two panels against column x of `measure.sweep`'s summary: HFF over all paths, and the power share of the
-    softmax over paths with correct ends; within and between classes, bands over seeds. Returns the figure."""
+    softmax over paths with correct ends; within and between classes, bands over seeds."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 4))
     share = f"share of power above {cutoff:g} cycles/nu"
     panels = (("all", "hff", "Published: HFF of the softmax, all paths", "HFF"),
@@ -47,12 +47,11 @@ def published_and_corrected(summary, x: str, xlabel: str, cutoff: float, logx: b
         over_seeds(rows, x, column, "kind", legend="path", ax=ax, logx=logx, title=name, xlabel=xlabel, ylabel=ylabel)
     figure.suptitle(title)
     figure.tight_layout()
-    return figure
 
 
 def against_accuracy(summary, hue: str, cutoff: float, title: str):
     """One point a network, of `measure.sweep`'s summary: accuracy against the published and the corrected measure,
-    within and between classes, coloured by column `hue`. Returns the figure."""
+    within and between classes, coloured by column `hue`."""
     figure, axes = plt.subplots(2, 2, figsize=(12, 8), sharex=True)
     panels = (("all", "hff", "published: HFF, all paths"),
               ("correct", "power_softmax", f"corrected: share above {cutoff:g} cycles/nu"))  # fmt: skip
@@ -66,4 +65,3 @@ def against_accuracy(summary, hue: str, cutoff: float, title: str):
     sns.move_legend(axes[0, 1], "upper left", bbox_to_anchor=(1, 1), fontsize="small")
     figure.suptitle(title)
     figure.tight_layout()
-    return figure
