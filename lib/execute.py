@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -14,8 +15,14 @@ from lib import runs, scoreboard
 from lib.parameters import ROOT
 
 START_ATTEMPTS = 3
-# Kernels over TCP pick a port, lose it to another process now and then, and die; sockets in the file system don't.
-TRANSPORT = Config({"KernelManager": {"transport": "tcp" if sys.platform == "win32" else "ipc"}})
+
+
+def _transport(folder: str) -> Config:
+    """Kernels over TCP pick a port, lose it to another process now and then, and die: sockets of their own in
+    `folder` can't be lost."""
+    if sys.platform == "win32":
+        return Config()
+    return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
 
 
 def notebook(source: Path, out: Path, parameters: dict) -> bool:
@@ -38,10 +45,11 @@ def notebook(source: Path, out: Path, parameters: dict) -> bool:
     partial = out / f".{source.name}"
     for attempt in range(START_ATTEMPTS):
         try:
-            papermill.execute_notebook(
-                source, partial, parameters, kernel_name="python3", progress_bar={"desc": source.stem},
-                stderr_file=sys.stderr, cwd=str(ROOT), start_timeout=120, config=TRANSPORT,
-            )  # fmt: skip
+            with tempfile.TemporaryDirectory(prefix="study-") as sockets:
+                papermill.execute_notebook(
+                    source, partial, parameters, kernel_name="python3", progress_bar={"desc": source.stem},
+                    stderr_file=sys.stderr, cwd=str(ROOT), start_timeout=120, config=_transport(sockets),
+                )  # fmt: skip
             break
         except papermill.PapermillExecutionError as error:
             clean(partial, target)
