@@ -132,7 +132,7 @@ ax.set(
     xlabel="frequency (cycles/nu)",
     ylabel="share above the cutoff",
 )
-ax.legend(fontsize="small")
+ax.legend(fontsize="small");
 # %% [markdown]
 # ## 2. A network to measure
 #

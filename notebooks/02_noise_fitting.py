@@ -90,7 +90,7 @@ for frequency in (min(frequencies), max(frequencies)):
 ax.set(
     title="Norms of the training images, and the slowest and fastest wave", xlabel="‖x‖ (nu)", ylabel="density (1/nu)"
 )
-ax.legend(fontsize="small")
+ax.legend(fontsize="small");
 # %% [markdown]
 # ## The experiment
 #
@@ -130,12 +130,12 @@ ax = plots.over_seeds(augmented, "epoch", "noise_fitting", "frequency", legend="
                       title="Noise fitting over training", xlabel="epoch", ylabel="noise fitting (nats)")  # fmt: skip
 mean_control = control.groupby("epoch").mean()
 ax.plot(mean_control.index, mean_control.values, "k--", lw=1.5, label="uniform smoothing")
-ax.legend(title="cycles/nu", fontsize="small", title_fontsize="small", bbox_to_anchor=(1, 1), loc="upper left")
+ax.legend(title="cycles/nu", fontsize="small", title_fontsize="small", bbox_to_anchor=(1, 1), loc="upper left");
 # %%
 ax = plots.over_seeds(augmented, "epoch", "wave_slope", "frequency", legend="cycles/nu", marker="",
                       title="How much of the wave the network has fitted", xlabel="epoch",
                       ylabel="wave slope (0 ignored, 1 fitted)")  # fmt: skip
-ax.axhline(0, color="k", lw=0.8)
+ax.axhline(0, color="k", lw=0.8);
 # %% [markdown]
 # Then one number a run: the published summary, the epoch of its dip, and the corrected ones. `min_beyond_control`
 # is the lowest noise fitting relative to the control of the same seed and epoch; `final_slope` is the wave slope

@@ -90,7 +90,7 @@ plots.over_seeds(history, "epoch", "test_accuracy", title="Test accuracy over tr
 
 # %%
 trained = summary[summary["epoch"] > 0]
-plots.published_and_corrected(trained, "epoch", "epoch", cutoff, logx=True)
+plots.published_and_corrected(trained, "epoch", "epoch", cutoff, logx=True);
 # %% [markdown]
 # A share says where the power lies, not how much there is. Its counterpart is the absolute power above the cutoff.
 # And a softmax changes with the network's confidence alone; calibrating its temperature, or looking at centred

@@ -122,7 +122,7 @@ columns = ["test_accuracy", "hff", "power_softmax", "power_logits"]
 correct.pivot_table(index="model", columns="kind", values=columns).round(4).sort_values(("test_accuracy", "within"))
 
 # %%
-plots.against_accuracy(summary, "model", cutoff, f"One point a network: {len(families)} families, {len(seeds)} seeds")
+plots.against_accuracy(summary, "model", cutoff, f"One point a network: {len(families)} families, {len(seeds)} seeds");
 # %% [markdown]
 # Locality and weight sharing as an axis: a CNN, the same network with weights of its own at every position, an MLP.
 

@@ -84,7 +84,7 @@ def by_step(table):
     return table.sort_values("weight_decay").assign(decay=lambda rows: rows["weight_decay"].map("{:g}".format))
 
 
-plots.published_and_corrected(by_step(summary), "decay", "weight decay", cutoff)
+plots.published_and_corrected(by_step(summary), "decay", "weight decay", cutoff);
 # %%
 history = pd.concat([run.history for run in made], ignore_index=True).query("wave == 'radial'")
 by_run = history.groupby(["weight_decay", "seed"])

@@ -97,7 +97,7 @@ correct.pivot_table(index="augmentation", columns="kind", values=columns).round(
 
 # %%
 title = f"One point a network: {len(augmentations)} augmentations, {len(seeds)} seeds"
-plots.against_accuracy(summary, "augmentation", cutoff, title)
+plots.against_accuracy(summary, "augmentation", cutoff, title);
 # %% [markdown]
 # ## Claims
 

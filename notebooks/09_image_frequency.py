@@ -81,7 +81,7 @@ figure, axes = plots.plt.subplots(1, len(directions), figsize=(2 * len(direction
 for ax, (name, radius) in zip(axes, directions.items(), strict=True):
     ax.imshow(targets.named_direction(name, size, channels)[0], cmap="gray")
     ax.set(title=f"radius {radius}\n{reach[name]:.1f} nu", xticks=[], yticks=[])
-figure.suptitle("Directions, and the 1-99 % range of the images along them", y=1.15)
+figure.suptitle("Directions, and the 1-99 % range of the images along them", y=1.15);
 # %% [markdown]
 # ## The experiment
 

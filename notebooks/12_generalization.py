@@ -91,7 +91,7 @@ summary.drop_duplicates("key").groupby("intervention").agg(
 # ## What the networks show
 
 # %%
-plots.against_accuracy(summary, "intervention", cutoff, f"One point a network: {len(made)} networks")
+plots.against_accuracy(summary, "intervention", cutoff, f"One point a network: {len(made)} networks");
 # %% [markdown]
 # The same for every measure: its rank correlation with accuracy, over all networks.
 
