@@ -21,7 +21,7 @@ notebooks: setup  ## after an edit of notebooks/*.py: execute them and renew not
 	cp output/digits/*.ipynb notebooks/
 
 .venv/.ready: pyproject.toml uv.lock
-	python3 bootstrap.py sync --locked
+	python3 bootstrap.py sync --locked --compile-bytecode
 	@touch $@
 
 .PHONY: help setup study test notebooks

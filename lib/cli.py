@@ -204,9 +204,6 @@ def bench() -> None:
 
     streamed = benchmarks.memory()
     print(f"memory: {streamed['paths']} paths, {streamed['points']} points, peak {streamed['peak MB']:.0f} MB")
-    for title, rows in (
-        ("WRN-28-2 along paths", benchmarks.measuring()),
-        ("training resnet8-16", benchmarks.training()),
-    ):
-        for name, row in rows.items():
-            print(f"{title}, {name}: " + ", ".join(f"{key} {value:.3g}" for key, value in row.items()))
+    for title, part in (("WRN-28-2 along paths", benchmarks.measuring), ("training resnet8-16", benchmarks.training)):
+        for name, row in part().items():
+            print(f"{title}, {name}: " + ", ".join(f"{key} {value:.3g}" for key, value in row.items()), flush=True)

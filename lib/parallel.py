@@ -36,6 +36,23 @@ def _watch_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def _try_backward() -> None:
+    try:
+        torch.ones(1, requires_grad=True).sum().backward()
+    except RuntimeError:
+        os._exit(1)
+
+
+def _fork_works() -> bool:
+    """Whether a fork of this process can train. One whose parent has started autograd's own threads can't."""
+    child = multiprocessing.get_context("fork").Process(target=_try_backward)
+    child.start()
+    child.join(20)
+    if child.exitcode is None:
+        child.kill()
+    return child.exitcode == 0
+
+
 def num_workers() -> int:
     """The CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -45,7 +62,8 @@ def parallel_map(function, tasks: list, device: str = "auto", title: str = "runs
     """[function(task) for task in tasks], with a progress bar.
 
     On a GPU one after the other in this process; on a CPU in one worker process per core, each with one
-    thread; where DASK_SCHEDULER_ADDRESS is set, over that Dask cluster (whose workers share the store).
+    thread, forked (in 10 ms) where that works and else spawned (in 4 s); where DASK_SCHEDULER_ADDRESS is set,
+    over that Dask cluster (whose workers share the store).
     """
     if not tasks:
         return []
@@ -68,8 +86,8 @@ def parallel_map(function, tasks: list, device: str = "auto", title: str = "runs
                 results.append(function(task))
                 bar.update()
             return results
-        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context, _watch_parent)
+        method = "fork" if sys.platform == "linux" and _fork_works() else "spawn"
+        pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(method), _watch_parent)
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         futures = [pool.submit(function, task) for task in tasks]
         try:

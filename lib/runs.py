@@ -26,7 +26,7 @@ import torch
 
 from lib.parallel import parallel_map, single_thread
 from lib.parameters import StudyError, folder
-from lib.training import resolve_device
+from lib.training import TrainingConfig, resolve_device
 
 
 def hash_of(value) -> str:
@@ -114,6 +114,8 @@ def open_run(path: Path) -> Run:
     with readable(path / "config.json"):
         record = json.loads((path / "config.json").read_text())
         sizes = record["files"]
+        if record["kind"] == TrainingConfig.kind:
+            record["config"] = TrainingConfig.defaults() | record["config"]
     for name, size in sizes.items():
         actual = (path / name).stat().st_size if (path / name).is_file() else None
         if actual != size:

@@ -100,6 +100,12 @@ class TrainingConfig:
         fields = {name: value for name, value in vars(self).items() if name != "teacher"}
         return fields | {"dataset": re.sub(r":.*/", ":", self.dataset), "generation": generation}
 
+    @classmethod
+    def defaults(cls) -> dict:
+        """`described` of the fields that have a default: what a run made before a field existed was."""
+        fields = {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+        return {"generation": 0} | {name: value for name, value in fields.items() if name != "teacher"}
+
     def build(self) -> torch.nn.Module:
         """The untrained network of this run."""
         dataset = self.load_data()

@@ -45,11 +45,10 @@ families: list[str] = [
     "mlp-2-64",
     "cnn-8",
     "local-8",
-    "resnet8-4",
     "resnet8-8",
     "wrn-10-1",
-    "shakeshake-8-8",
-    "pyramidnet-8-24",
+    "shakeshake-8-4",
+    "pyramidnet-8-12",
     "vgg11-8",
     "vit-2-32",
     "mixer-2-32",
@@ -60,7 +59,7 @@ widths: list[str] = [
     "mlp-3-64",
     "mlp-3-128",
 ]  # name: one family, from narrow to wide
-wave_epochs: int = 40  # epochs: of the runs with a label wave
+wave_epochs: int = 30  # epochs: of the runs with a label wave
 frequency: float = 0.64  # cycles/nu: of the label wave
 amplitude: float = 0.4  # share of the label: batch mean of the smoothing
 num_epochs: int = 6  # epochs: of every run

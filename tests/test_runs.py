@@ -14,7 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from lib import runs
+from lib import parallel, runs
 from lib.parameters import ROOT, StudyError
 from lib.training import TrainingConfig
 
@@ -492,3 +492,24 @@ def test_runs_hold_no_pickle(configure, store):
     json.loads((run.path / "config.json").read_text())
     np.load(run.path / "history.npz", allow_pickle=False)["train_loss"]
     assert safetensors.torch.load_file(run.path / "weights.safetensors")
+
+
+def test_a_run_older_than_a_field_has_its_default(configure, store):
+    run = runs.find_or_execute(configure())
+    file = run.path / "config.json"
+    record = json.loads(file.read_text())
+    for name in ("eval_every", "true_label_weight", "generation"):
+        del record["config"][name]
+    file.write_text(json.dumps(record))
+    assert runs.open_run(run.path).config == configure().described()
+
+
+
+@pytest.mark.slow
+def test_sweep_where_a_fork_cannot_train(configure, store, monkeypatch):
+    configs = [configure(seed=seed) for seed in range(2)]
+    expected = histories([runs.find_or_execute(config, "cpu") for config in configs])
+    monkeypatch.setenv("STUDY_STORE", str(store) + "-spawned")
+    monkeypatch.setattr(parallel, "_try_backward", lambda: os._exit(1))
+    assert not parallel._fork_works()
+    assert_same_histories(histories(runs.sweep(configs, "cpu")), expected)
