@@ -1,13 +1,15 @@
-"""The command line: study run, list, claims, runs."""
+"""The command line: study run, list, claims, runs, export, bench."""
 
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
-from lib.parameters import ROOT, StudyError, check
+from lib.parameters import ROOT, OutOfTime, StudyError, check
 
 app = typer.Typer(help="Run and read the study of spectral bias.", no_args_is_help=True, add_completion=False,
                   pretty_exceptions_enable=False)  # fmt: skip
@@ -124,9 +126,16 @@ def run(
     profile: Profile = "digits",
     parameter: Annotated[list[str] | None, typer.Option("-p", help="name=value, as in YAML")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for what comes out; output/<profile>")] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="minutes: all notebooks with the first seed, then with the first two, ...; what is finished is kept",
+        ),
+    ] = None,
 ) -> None:
     """Execute notebooks under a profile, then collect their claims, figures and runs."""
-    from lib import execute, runs, scoreboard
+    from lib import execute, parallel, runs, scoreboard
 
     names = [_notebook_named(text) for text in notebooks or notebook_names()]
     resolved = resolve(names, profile, parameter or [])
@@ -134,9 +143,20 @@ def run(
     for name, values in resolved.items():
         check_world(name, values)
     out = (out or OUTPUT / profile).resolve()
-    failed = [
-        name for name, values in resolved.items() if not execute.notebook(NOTEBOOKS / f"{name}.ipynb", out, values)
-    ]
+    rounds, failed, stopped = [resolved], [], None
+    if time_budget is not None:
+        os.environ["STUDY_DEADLINE"] = str(time.time() + 60 * time_budget)
+        rounds = by_seeds(resolved)
+    try:
+        for values_of in rounds:
+            failed = [name for name, values in values_of.items()
+                      if not execute.notebook(NOTEBOOKS / f"{name}.ipynb", out, values)]  # fmt: skip
+            if failed or (parallel.out_of_time() and values_of is not rounds[-1]):
+                break
+    except OutOfTime as over:
+        stopped = str(over)
+    finally:
+        os.environ.pop("STUDY_DEADLINE", None)
     print(scoreboard.lines(execute.collect(out)))
     if failed:
         print(
@@ -144,6 +164,20 @@ def run(
             file=sys.stderr,
         )
         raise typer.Exit(1)
+    if stopped or values_of is not rounds[-1]:
+        done = rounds.index(values_of)
+        print(f"study: {stopped or 'time budget: over'} (round {done + 1} of {len(rounds)})", file=sys.stderr)
+
+
+def by_seeds(resolved: dict[str, dict]) -> list[dict[str, dict]]:
+    """Rounds of a study in seed-major order: every notebook with its first seed, with its first two, ... with all."""
+    seeds = {name: values.get("seeds") or inspect(name).get("seeds", {}).get("default", [0])
+             for name, values in resolved.items()}  # fmt: skip
+    return [
+        {name: values | ({"seeds": seeds[name][:count]} if count < len(seeds[name]) else {})
+         for name, values in resolved.items()}
+        for count in range(1, max(map(len, seeds.values())) + 1)
+    ]  # fmt: skip
 
 
 def _notebook_named(text: str) -> str:
@@ -195,6 +229,17 @@ def list_runs() -> None:
         print(f"{one.key}  {record['kind']:<16}{record['seconds']:>8.1f} s  {record['device']:<12}  {parts}")
     size = sum(file.stat().st_size for one in found for file in one.path.rglob("*") if file.is_file())
     print(f"{len(found)} runs, {size / 1e6:.1f} MB")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="a store to copy into; STUDY_STORE where the study goes on")],
+    weights: Annotated[bool, typer.Option("--weights", help="the networks' weights too")] = False,
+) -> None:
+    """Copy the runs and measurements of the store, to go on with them on another machine."""
+    from lib import runs
+
+    print(f"{runs.export(folder, weights)} runs are in {folder}")
 
 
 @app.command()

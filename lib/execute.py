@@ -12,7 +12,7 @@ import pandas as pd
 from traitlets.config import Config
 
 from lib import runs, scoreboard
-from lib.parameters import ROOT
+from lib.parameters import ROOT, OutOfTime
 
 START_ATTEMPTS = 3
 
@@ -26,7 +26,8 @@ def _transport(folder: str) -> Config:
 
 
 def notebook(source: Path, out: Path, parameters: dict) -> bool:
-    """Execute one notebook into the folder `out`; False when a cell failed (the copy has its traceback).
+    """Execute one notebook into the folder `out`; False when a cell failed (the copy has its traceback). Raises
+    OutOfTime when the time budget ended in it.
 
     One that was already executed there, from the same code with the same parameters, is left as it is.
     """
@@ -52,6 +53,9 @@ def notebook(source: Path, out: Path, parameters: dict) -> bool:
                 )  # fmt: skip
             break
         except papermill.PapermillExecutionError as error:
+            if error.ename == OutOfTime.__name__:  # an executed copy from before stays
+                partial.unlink()
+                raise OutOfTime(f"{source.stem}: {error.evalue}") from None
             clean(partial, target)
             title = error.source.strip().splitlines()[0][:60]
             print(

@@ -2,15 +2,17 @@
 
 import concurrent.futures
 import contextlib
+import functools
 import multiprocessing
 import os
 import sys
 import threading
+import time
 
 import torch
 from tqdm import tqdm
 
-from lib.parameters import StudyError
+from lib.parameters import OutOfTime, StudyError
 from lib.training import resolve_device
 
 
@@ -58,15 +60,28 @@ def num_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def out_of_time() -> bool:
+    """Whether the moment STUDY_DEADLINE (seconds since 1970) is over; never where it is not set."""
+    return time.time() > float(os.environ.get("STUDY_DEADLINE") or "inf")
+
+
+def _in_time(function, task):
+    if out_of_time():
+        raise OutOfTime("time budget: over; finished runs are kept, the same command goes on")
+    return function(task)
+
+
 def parallel_map(function, tasks: list, device: str = "auto", title: str = "runs") -> list:
     """[function(task) for task in tasks], with a progress bar.
 
     On a GPU one after the other in this process; on a CPU in one worker process per core, each with one
     thread, forked (in 10 ms) where that works and else spawned (in 4 s); where DASK_SCHEDULER_ADDRESS is set,
-    over that Dask cluster (whose workers share the store).
+    over that Dask cluster (whose workers share the store). Raises OutOfTime, once the tasks in flight are
+    finished, when the moment STUDY_DEADLINE is over.
     """
     if not tasks:
         return []
+    function = functools.partial(_in_time, function)
     bar = tqdm(total=len(tasks), desc=title, unit="run", file=sys.stderr, mininterval=0.5)
     with contextlib.ExitStack() as stack:
         stack.enter_context(bar)

@@ -13,6 +13,10 @@ class StudyError(ValueError):
     """Bad input, said in one line: the parameter, what came, and what is accepted."""
 
 
+class OutOfTime(StudyError):
+    """The time budget is over: what is finished is kept."""
+
+
 # Accepted interval of every number in the study, by parameter name; of a list, for each of its entries.
 LIMITS = {
     "adam_lr": "(0, inf)",

@@ -65,3 +65,22 @@ def against_accuracy(summary, hue: str, cutoff: float, title: str):
     sns.move_legend(axes[0, 1], "upper left", bbox_to_anchor=(1, 1), fontsize="small")
     figure.suptitle(title)
     figure.tight_layout()
+
+
+def spectra(table, hue: str, cutoff: float, legend: str):
+    """Mean binned spectra of `measure.sweep` along paths with correct ends: a row of panels a kind of path, a column
+    a representation; one curve a value of column `hue`, bands over seeds."""
+    views = {"softmax": "softmax", "calibrated": "calibrated softmax", "logits": "logits"}
+    figure, axes = plt.subplots(2, 3, figsize=(14, 7.5), sharex=True, sharey=True)
+    for row, kind in zip(axes, ("within", "between"), strict=True):
+        for ax, (view, label) in zip(row, views.items(), strict=True):
+            curves = table[(table["kind"] == kind) & (table["representation"] == view)]
+            over_seeds(curves, "cycles_per_nu", "power", hue, legend=legend, ax=ax, marker="",
+                       title=f"{kind} classes, {label}", xlabel="frequency (cycles/nu)",
+                       ylabel="share of power per bin")  # fmt: skip
+            ax.axvline(cutoff, color="k", ls="--", lw=1)
+            ax.set_yscale("log")
+            if ax is not axes[0, 2]:
+                ax.get_legend().remove()
+    sns.move_legend(axes[0, 2], "upper left", bbox_to_anchor=(1, 1))
+    figure.tight_layout()

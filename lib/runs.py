@@ -28,6 +28,8 @@ from lib.parallel import parallel_map, single_thread
 from lib.parameters import StudyError, folder
 from lib.training import TrainingConfig, resolve_device
 
+WEIGHTS = "weights.safetensors"
+
 
 def hash_of(value) -> str:
     """16 hex digits of the SHA-256 of `value` as canonical JSON."""
@@ -88,7 +90,10 @@ class Run:
 
     def weights(self, epoch: int) -> dict[str, torch.Tensor]:
         """The state dict kept at `epoch`."""
-        file = self.path / "weights.safetensors"
+        file = self.path / WEIGHTS
+        if not file.is_file():
+            raise StudyError(f"store: run {self.key} came without its weights; copy them (study export --weights) or "
+                             "delete its folder to train it anew")  # fmt: skip
         with readable(file), safetensors.safe_open(file, "pt") as tensors:
             names = [name for name in tensors.keys() if name.startswith(f"{epoch}/")]  # noqa: SIM118
             if not names:
@@ -110,7 +115,8 @@ def readable(file: Path):
 
 
 def open_run(path: Path) -> Run:
-    """The run in folder `path`. Raises StudyError when a file is missing or shorter than when it was written."""
+    """The run in folder `path`. Raises StudyError when a file is missing or shorter than when it was written; only
+    the weights may be missing, as in what `export` wrote."""
     with readable(path / "config.json"):
         record = json.loads((path / "config.json").read_text())
         sizes = record["files"]
@@ -118,7 +124,7 @@ def open_run(path: Path) -> Run:
             record["config"] = TrainingConfig.defaults() | record["config"]
     for name, size in sizes.items():
         actual = (path / name).stat().st_size if (path / name).is_file() else None
-        if actual != size:
+        if actual != size and not (name == WEIGHTS and actual is None):
             raise StudyError(f"store: run {path.name} is damaged: {name} has {actual or 0} of {size} bytes; "
                              "delete its folder to make it anew")  # fmt: skip
     return Run(path, record)
@@ -128,6 +134,22 @@ def all_runs() -> list[Run]:
     """Every run in the store, each checked for truncated files, oldest first."""
     runs = [open_run(path) for path in store_folder().iterdir() if path.is_dir() and not path.name.startswith(".")]
     return sorted(runs, key=lambda run: run.record["created"])
+
+
+def export(target: Path, weights: bool = False) -> int:
+    """Copy every run and its measurements, by default without weights, into the store `target`; the count. A run
+    that is there already gets the measurements that it lacks."""
+    runs = all_runs()
+    for run in runs:
+        for part in sorted(run.path.rglob("*")):
+            copy = target / run.key / part.relative_to(run.path)
+            if part.is_dir() or copy.exists() or (part.name == WEIGHTS and not weights):
+                continue
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            partial = copy.with_name(f".incomplete-{uuid.uuid4().hex}")
+            shutil.copy2(part, partial)
+            partial.replace(copy)
+    return len(runs)
 
 
 def write_atomically(target: Path, write) -> None:
@@ -159,7 +181,7 @@ def find_or_execute(config, device: str = "auto", key: str | None = None) -> Run
     def write(partial: Path) -> None:
         np.savez(partial / "history.npz", **history)
         if weights:
-            safetensors.torch.save_file(weights, partial / "weights.safetensors")
+            safetensors.torch.save_file(weights, partial / WEIGHTS)
         record = {
             "config": config.described(),
             "kind": config.kind,

@@ -5,11 +5,11 @@ Defaults are the released code's: Nesterov momentum 0.9, learning rate 0.1 with 
 gradient, flip-crop and cutout.
 """
 
-import contextlib
 import dataclasses
 import functools
 import math
 import re
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 from lib import augment, data, models, targets
 from lib.parameters import StudyError, check
+from lib.step import Step, cross_entropy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,9 +126,15 @@ def _try_model(name: str, image_shape: tuple[int, int, int], num_classes: int) -
 def resolve_device(device: str) -> torch.device:
     """auto: CUDA where there is some, else the CPU. Raises StudyError when CUDA is asked for and absent."""
     check("device", device, "str")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise StudyError("device: got cuda, but no CUDA device answers; accepted: auto, cpu")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cpu":
+        return torch.device("cpu")
+    with warnings.catch_warnings(record=True) as said:  # a driver that is too old is a warning
+        warnings.simplefilter("always")
+        available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        reason = f" ({str(said[0].message).strip().splitlines()[0][:200]})" if said else ""
+        raise StudyError(f"device: got cuda, but no CUDA device answers{reason}; accepted: auto, cpu")
+    return torch.device("cuda" if available else "cpu")
 
 
 def checkpoint_epochs(num_epochs: int) -> list[int]:
@@ -146,11 +153,6 @@ def predict(model: torch.nn.Module, images: torch.Tensor, dataset: data.Dataset,
         ]
     model.train(was_training)
     return torch.cat(logits)
-
-
-def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy, in nats, of logits (n, C) against probabilities (n, C)."""
-    return -(targets * F.log_softmax(logits, dim=1)).sum(1).mean()
 
 
 def noise_fitting(logits: torch.Tensor, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
@@ -247,7 +249,7 @@ def train(config: TrainingConfig, device: torch.device):
     wave = targets.wave(config.wave, config.frequency, dataset.image_shape)
     smooth = lambda labels, s: targets.smooth_labels(labels, s, config.amplitude, dataset.num_classes)  # noqa: E731
     noisy_test = smooth(y_test, wave(dataset.normalize(x_test))) if wave else None
-    mixed_precision = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
+    differentiate = Step(model)
     kept = set(checkpoint_epochs(config.num_epochs))
     rows, checkpoints = [], {}
     for epoch in range(1, config.num_epochs + 1):
@@ -262,14 +264,9 @@ def train(config: TrainingConfig, device: torch.device):
                 seen = images if config.wave_on == "augmented" else dataset.normalize(pixels)
                 labels = smooth(labels, wave(seen))
             labels = teach(images, labels)
-            with mixed_precision:
-                logits = model(images.contiguous(memory_format=torch.channels_last))
-            loss = cross_entropy(logits.float(), labels)
-            model.zero_grad(set_to_none=True)
-            loss.backward()
+            losses.append(differentiate(images, labels))
             update(weights, velocity, cosine(config.lr, step, num_steps), config)
             step += 1
-            losses.append(loss.detach())
         train_loss = torch.stack(losses).mean().item()
         if not math.isfinite(train_loss):
             raise StudyError(f"training diverged in epoch {epoch} of {config.described()}: try a lower lr")

@@ -110,16 +110,7 @@ figure.tight_layout()
 
 # %%
 some_epochs = sorted({epochs[1], epochs[len(epochs) // 2], epochs[-1]})
-shown = spectra[spectra["epoch"].isin(some_epochs) & (spectra["representation"] == "softmax")]
-figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4), sharey=True)
-for ax, kind in zip(axes, ("within", "between"), strict=True):
-    plots.over_seeds(shown[shown["kind"] == kind], "cycles_per_nu", "power", "epoch", ax=ax, marker="",
-                     title=f"Spectrum {kind} classes, softmax, correct ends", xlabel="frequency (cycles/nu)",
-                     ylabel="share of power per bin")  # fmt: skip
-    ax.axvline(cutoff, color="k", ls="--", lw=1)
-    ax.set_yscale("log")
-figure.tight_layout()
-
+plots.spectra(spectra[spectra["epoch"].isin(some_epochs)], "epoch", cutoff, "epoch");
 # %% [markdown]
 # ## Claims
 #

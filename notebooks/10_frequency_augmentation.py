@@ -98,15 +98,7 @@ summary["arm"], spectra["arm"] = summary["key"].map(arm_of), spectra["key"].map(
 # ## What the runs show
 
 # %%
-figure, axes = plots.plt.subplots(1, 2, figsize=(12, 4), sharey=True)
-for ax, kind in zip(axes, ("within", "between"), strict=True):
-    rows = spectra[(spectra["kind"] == kind) & (spectra["representation"] == "softmax")]
-    plots.over_seeds(rows, "cycles_per_nu", "power", "arm", legend="share of f, norm", ax=ax, marker="",
-                     title=f"Spectrum {kind} classes, softmax, correct ends", xlabel="frequency (cycles/nu)",
-                     ylabel="share of power per bin")  # fmt: skip
-    ax.set_yscale("log")
-figure.tight_layout()
-
+plots.spectra(spectra, "arm", cutoff, "share of f, norm");
 # %%
 correct = summary[summary["selection"] == "correct"]
 correct.pivot_table(

@@ -7,7 +7,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from lib import runs, training
+from lib import runs, step, training
 from lib.parameters import StudyError
 
 CPU = torch.device("cpu")
@@ -69,14 +69,14 @@ def test_training_sees_the_mixed_target(configure, store, monkeypatch):
     teacher = configure(seed=3)
     run = runs.find_or_execute(teacher, "cpu")
     seen, wanted = [], []
-    forward, loss = torch.nn.Sequential.forward, training.cross_entropy
+    forward, loss = torch.nn.Sequential.forward, step.cross_entropy
 
     def watched(self, x):
         seen.append((self.training, x))
         return forward(self, x)
 
     monkeypatch.setattr(torch.nn.Sequential, "forward", watched)
-    monkeypatch.setattr(training, "cross_entropy", lambda z, y: wanted.append(y) or loss(z, y))
+    monkeypatch.setattr(step, "cross_entropy", lambda z, y: wanted.append(y) or loss(z, y))
     student = configure(teacher=teacher, true_label_weight=0.25, num_epochs=1, num_train=64, augmentation="flip_crop")
     student.execute(CPU)
     (taught_in, taught), (trained_in, trained) = seen[:2]
