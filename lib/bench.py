@@ -1,6 +1,14 @@
-"""Benchmarks: ratios of two ways to the same numbers, measured in one run on this machine."""
+"""Benchmarks: this study's way beside an eager loop as one would write it, and beside what the device could do.
 
+All rates of one report come from one run on one machine; only their ratios mean anything elsewhere. The floors
+take the time that the device's arithmetic or its memory would need, whichever is longer, at the rates that a large
+matrix product and a large copy reach in the same run.
+"""
+
+import contextlib
+import json
 import os
+import platform
 import resource
 import statistics
 import sys
@@ -10,125 +18,238 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from lib import augment, data, models, paths, runs
-from lib.forward import FastForward
+from lib import augment, models, paths, plots, runs
+from lib.forward import FastForward, exact_precision
 from lib.parallel import num_workers
-from lib.training import TrainingConfig, cosine
+from lib.step import Step
+from lib.training import TrainingConfig, cosine, resolve_device, update
+
+SHAPE, CLASSES, BATCH = (3, 32, 32), 10, 256
+LAP_SECONDS = 8.0  # that each way is timed for
+COUNTS = (100, 1000, 10_000, 100_000)  # of paths whose cost is drawn
 
 
-def plain_loop(model, images, pairs, spacing: float, batch_size: int = 256) -> np.ndarray:
-    """Logits (points, classes) along all paths, one after the other: an eager fp32 loop as one would write it."""
+def timed(ways: dict, images: int, device: torch.device) -> dict[str, float]:
+    """Images/s of each way (a function that handles `images` images): the median of laps taken in turn."""
+
+    def lap(way) -> float:
+        started = time.perf_counter()
+        way()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    first = {name: lap(way) for name, way in ways.items()}  # warms up; counts where it is long
+    laps = {name: [seconds] if seconds > LAP_SECONDS / 2 else [] for name, seconds in first.items()}
+    while any(sum(seconds) < LAP_SECONDS / 2 for seconds in laps.values()):
+        for name, way in ways.items():
+            laps[name].append(lap(way))
+    return {name: images / statistics.median(seconds) for name, seconds in laps.items()}
+
+
+def ceilings(device: torch.device) -> dict[str, float]:
+    """What this device reaches: FLOP/s of a large matrix product in fp32 (IEEE) and, on a GPU, bf16; bytes/s of a
+    large copy (read and written)."""
+    size, length = (8192, 2**30) if device.type == "cuda" else (2048, 2**26)
+    found = {}
+    for name, kind in (("fp32", torch.float32), *([("bf16", torch.bfloat16)] if device.type == "cuda" else [])):
+        a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+        with exact_precision():
+            found[f"{name} FLOP/s"] = timed({"matmul": lambda a=a, b=b: a @ b}, 2 * size**3, device)["matmul"]
+    source = torch.ones(length, device=device)
+    target = torch.empty_like(source)
+    found["bytes/s"] = timed({"copy": lambda: target.copy_(source)}, 8 * length, device)["copy"]
+    return found
+
+
+def counts(model: torch.nn.Module) -> dict[str, float]:
+    """Of one image: FLOP of a forward pass, and numbers moved when every layer reads its input and writes its output
+    once: "weighted" only convolutions and linear layers (the others can be fused into them), "layers" all."""
+    moved = {"weighted": 0, "layers": 0}
+
+    def hook(layer, inputs, output) -> None:
+        numbers = inputs[0].numel() + output.numel()
+        moved["layers"] += numbers
+        moved["weighted"] += numbers if any(True for _ in layer.parameters()) and layer.weight.dim() > 1 else 0
+
+    leaves = [layer for layer in model.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(hook) for layer in leaves]
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model.eval()(torch.zeros(1, *SHAPE, device=next(model.parameters()).device))
+    for one in hooks:
+        one.remove()
+    return {"FLOP": counter.get_total_flops(), **moved}
+
+
+def plain_loop(model, images, pairs, spacing: float) -> torch.Tensor:
+    """Logits (points, classes) along all paths, one path after the other, in an eager loop."""
     model.eval()
     points = []
     for a, b in pairs:
         distance = (images[a] - images[b]).norm().item()
         share = torch.from_numpy(np.arange(paths.num_points(distance, spacing)) * spacing / distance).float()
-        points.append(images[a] + share[:, None, None, None] * (images[b] - images[a]))
-    with torch.inference_mode():
-        return torch.cat([model(batch) for batch in torch.cat(points).split(batch_size)]).numpy()
+        points.append(images[a] + share.to(images.device)[:, None, None, None] * (images[b] - images[a]))
+    with torch.inference_mode(), exact_precision():
+        return torch.cat([model(batch) for batch in torch.cat(points).split(BATCH)])
 
 
-def streamed(model, images, pairs, spacing: float, compile) -> np.ndarray:
-    """The same through `paths.evaluate`, in the order of `pairs`."""
-    found = {}
-    for index, logits in paths.evaluate(model, images, pairs, spacing, compile=compile):
-        found |= dict(zip(index, logits, strict=True))
-    return np.concatenate([found[i] for i in range(len(pairs))])
-
-
-def measuring(num_paths: int = 10, repeats: int = 3) -> dict:
-    """WRN-28-2 on 32 x 32 images: images/s of the plain loop, of channels_last and of the compiled network."""
-    model = models.build("wrn-28-2", (3, 32, 32), 10)
+def measuring(name: str, device: torch.device, num_paths: int, compile: bool) -> dict:
+    """Images/s along paths of about 64 points: the eager loop, `paths.evaluate`, and the compiled network."""
+    model = models.build(name, SHAPE, CLASSES).to(device)
     noise = torch.Generator().manual_seed(0)
-    images = torch.randn(2 * num_paths, 3, 32, 32, generator=noise)
-    pairs = np.arange(2 * num_paths).reshape(-1, 2)
-    reference = plain_loop(model, images, pairs, 1.0)
-    ways = {
-        "plain eager loop": lambda: plain_loop(model, images, pairs, 1.0),
-        "channels_last": lambda: streamed(model, images, pairs, 1.0, compile=False),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    rows = {}
-    for _ in range(repeats):  # in turn, so that a drift of the machine meets all
-        for name, way in ways.items():
+    images = torch.randn(2 * num_paths, *SHAPE, generator=noise).to(device)
+    pairs, spacing = np.arange(2 * num_paths).reshape(-1, 2), (2 * np.prod(SHAPE)) ** 0.5 / 64
+    reference = plain_loop(model, images, pairs, spacing).cpu().numpy()
+    found = {int(i): block for index, logits in paths.evaluate(model, images, pairs, spacing, compile=False)
+             for i, block in zip(index, logits, strict=True)}  # fmt: skip
+    ways = {"eager": lambda: plain_loop(model, images, pairs, spacing),
+            "fast": lambda: list(paths.evaluate(model, images, pairs, spacing, compile=False))}  # fmt: skip
+    rates = timed(ways, len(reference), device)
+    difference = float(np.abs(np.concatenate([found[i] for i in range(num_paths)]) - reference).max())
+    if compile:
+        forward = FastForward(model, device, compile=True)
+        batch = images[torch.arange(paths.default_batch_size(images), device=device) % len(images)]
+        with torch.inference_mode(), exact_precision():
             started = time.perf_counter()
-            outputs = way()
-            seconds[name].append(time.perf_counter() - started)
-            rows[name] = {"largest difference": float(np.abs(outputs - reference).max())}
-    forward = FastForward(model, torch.device("cpu"), compile=True)
-    batch = images[:64] if len(images) >= 64 else images.repeat(2, 1, 1, 1)[:64]
-    with torch.inference_mode():
-        started = time.perf_counter()
-        outputs = forward(batch, 1).numpy()
-        once = time.perf_counter() - started
-        expected = model(batch).numpy()
-        laps = []
-        for _ in range(10):
-            started = time.perf_counter()
-            forward(batch, 1)
-            laps.append(time.perf_counter() - started)
-    name = "compiled" if forward.forward is not forward.model else "compiled (no C++ compiler: channels_last)"
-    rows[name] = {"images/s": len(batch) / statistics.median(laps), "compile (s)": once,
-                  "largest difference": float(np.abs(outputs - expected).max())}  # fmt: skip
-    for name, laps in seconds.items():
-        rows[name]["images/s"] = len(reference) / statistics.median(laps)
-    for row in rows.values():
-        row["times plain"] = row["images/s"] / rows["plain eager loop"]["images/s"]
-    return rows
+            difference = max(difference, float((forward(batch, 1) - model(batch)).abs().max()))
+            rates["compile seconds"] = time.perf_counter() - started
+            rates["compiled"] = timed({"compiled": lambda: forward(batch, 1)}, len(batch), device)["compiled"]
+    return rates | {"largest difference": difference}
 
 
-def memory(num_paths: int = 100_000) -> dict:
-    """Peak memory of this process while the points of `num_paths` paths stream through a small network."""
-    noise = torch.Generator().manual_seed(0)
-    images = torch.randn(1000, 1, 8, 8, generator=noise)
-    pairs = np.random.default_rng(0).integers(0, 500, (num_paths, 2)) + [0, 500]
-    model = models.build("mlp-1-16", (1, 8, 8), 10)
-    points = sum(logits.shape[0] * logits.shape[1] for _, logits in paths.evaluate(model, images, pairs, 0.17))
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    return {"paths": num_paths, "points": points, "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+def training(name: str, device: torch.device) -> dict:
+    """Images/s of one run: an eager fp32 loop with torch.optim, and this study's step."""
+    config = TrainingConfig(dataset="digits", model=name, seed=0)  # the dataset is not read
+    images = torch.randn(BATCH, *SHAPE, generator=torch.Generator().manual_seed(0)).to(device)
+    labels = torch.nn.functional.one_hot(torch.arange(BATCH, device=device) % CLASSES, CLASSES).float()
+    generator = torch.Generator(device).manual_seed(0)
+    plain = models.build(name, SHAPE, CLASSES).to(device).train()
+    optimizer = torch.optim.SGD(plain.parameters(), lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    ours = models.build(name, SHAPE, CLASSES).to(device, memory_format=torch.channels_last).train()
+    weights, step = list(ours.parameters()), Step(ours)
+    velocity = [torch.zeros_like(weight) for weight in weights]
 
-
-def plain_training(dataset: data.Dataset, num_epochs: int, batch_size: int) -> None:
-    """The compact ResNet in an eager loop as one would write it: NCHW, torch.optim, all threads on one run."""
-    model = models.build("resnet8-16", dataset.image_shape, dataset.num_classes)
-    generator = torch.Generator().manual_seed(0)
-    steps = num_epochs * (len(dataset.x_train) // batch_size)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    for step in range(steps):
-        batch = torch.randint(0, len(dataset.x_train), (batch_size,), generator=generator)
-        images = augment.flip_crop(dataset.normalize(dataset.x_train[batch]), generator)
-        optimizer.param_groups[0]["lr"] = cosine(0.1, step, steps)
+    def eager() -> None:
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(images), dataset.y_train[batch]).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        torch.nn.functional.cross_entropy(plain(augment.flip_crop(images, generator)), labels).backward()
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 5.0)
         optimizer.step()
 
+    def fast() -> None:
+        step(augment.flip_crop(images, generator), labels)
+        update(weights, velocity, 1e-4, config)
 
-def training(num_images: int = 4000, num_epochs: int = 3) -> dict:
-    """The compact ResNet on 32 x 32 images: images/s of a sweep (one run a core) and of the plain loop."""
-    rng = np.random.default_rng(0)
+    return timed({"eager": eager, "fast": fast}, BATCH, device)
+
+
+@contextlib.contextmanager
+def temporary_store():
     before = os.environ.get("STUDY_STORE")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["STUDY_STORE"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            del os.environ["STUDY_STORE"]
+            if before is not None:
+                os.environ["STUDY_STORE"] = before
+
+
+def sweeping(device: torch.device, num_images: int = 4000, num_epochs: int = 3) -> dict:
+    """Images/s of whole runs of the compact ResNet: a sweep as the notebooks do it, and an eager loop with all
+    threads on one run."""
+    rng = np.random.default_rng(0)
+    with temporary_store() as folder:
         arrays = {"x": rng.integers(0, 256, (num_images, 32, 32, 3), dtype=np.uint8), "y": np.arange(num_images) % 10}
         parts = {f"{name}_{split}": array[: None if split == "train" else 100] for name, array in arrays.items()
                  for split in ("train", "test")}  # fmt: skip
-        np.savez(Path(folder) / "noise.npz", **parts)
+        np.savez(folder / "noise.npz", **parts)
         common = {"dataset": f"npz:{folder}/noise.npz", "model": "resnet8-16", "num_epochs": num_epochs,
                   "batch_size": 125, "augmentation": "flip_crop"}  # fmt: skip
-        configs = [TrainingConfig(**common, seed=seed) for seed in range(num_workers())]
+        configs = [TrainingConfig(**common, seed=seed) for seed in range(2 * num_workers())]
         dataset = configs[0].load_data()
-        plain_training(dataset, 1, 125)
-        seconds = []
-        for work in (lambda: plain_training(dataset, num_epochs, 125), lambda: runs.sweep(configs, "cpu")):
+        x, y = dataset.x_train.to(device), dataset.y_train.to(device)
+        model = models.build("resnet8-16", dataset.image_shape, dataset.num_classes).to(device)
+        generator, steps = torch.Generator(device).manual_seed(0), num_epochs * (num_images // 125)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+        started = time.perf_counter()
+        for step in range(steps):
+            batch = torch.randint(0, num_images, (125,), generator=generator, device=device)
+            images = augment.flip_crop(dataset.normalize(x[batch]), generator)
+            optimizer.param_groups[0]["lr"] = cosine(0.1, step, steps)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(images), y[batch]).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+        eager = time.perf_counter() - started
+        started = time.perf_counter()
+        runs.sweep(configs, device.type)
+        swept = time.perf_counter() - started
+    images = num_images * num_epochs
+    return {"runs": len(configs), "eager": images / eager, "fast": len(configs) * images / swept}
+
+
+def scaling(device: torch.device) -> dict[str, list]:
+    """Seconds and this process's peak memory (MB) while 100 to 100,000 paths stream through a small network, and
+    seconds of sweeps of 2 to 32 short runs on digits."""
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    images = torch.randn(1000, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(device)
+    model = models.build("mlp-1-16", (1, 8, 8), 10).to(device)
+    rows, rng = [], np.random.default_rng(0)
+    for count in COUNTS:
+        pairs = rng.integers(0, 500, (count, 2)) + [0, 500]
+        started = time.perf_counter()
+        points = sum(logits.shape[0] * logits.shape[1] for _, logits in paths.evaluate(model, images, pairs, 0.17))
+        rows.append({"paths": count, "points": points, "seconds": time.perf_counter() - started,
+                     "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit})  # fmt: skip
+    sweeps = []
+    for count in (2, 8, 32):
+        with temporary_store():
+            common = {"dataset": "digits", "model": "mlp-2-64", "num_epochs": 5, "augmentation": "none"}
+            configs = [TrainingConfig(**common, seed=seed) for seed in range(count)]
             started = time.perf_counter()
-            work()
-            seconds.append(time.perf_counter() - started)
-    if before is None:
-        del os.environ["STUDY_STORE"]
-    else:
-        os.environ["STUDY_STORE"] = before
-    plain, swept = num_images * num_epochs / seconds[0], len(configs) * num_images * num_epochs / seconds[1]
-    return {"plain eager loop": {"images/s": plain, "times plain": 1.0},
-            f"sweep, {len(configs)} runs at once": {"images/s": swept, "times plain": swept / plain}}  # fmt: skip
+            runs.sweep(configs, device.type)
+            sweeps.append({"runs": count, "seconds": time.perf_counter() - started})
+    return {"paths": rows, "runs": sweeps}
+
+
+def report(names: list[str], device: str, out: Path, say=print) -> dict:
+    """Run all benchmarks, say each part as it ends, and keep DEVICE.json and DEVICE.png in the folder `out`."""
+    target = resolve_device(device)
+    gpu = target.type == "cuda"
+    rows = [{"model": name, "parameters": models.num_parameters(built), **counts(built)}
+            for name in names for built in [models.build(name, SHAPE, CLASSES)]]  # fmt: skip
+    label = torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU, {num_workers()} cores"
+    limits = ceilings(target)
+    found = {"device": label, "torch": torch.__version__, "ceilings": limits, "models": rows}
+    say(f"{label}: " + ", ".join(f"{name} {value:.3g}" for name, value in limits.items()))
+    peak, width = (limits["bf16 FLOP/s"], 2) if gpu else (limits["fp32 FLOP/s"], 4)
+    for row in rows:
+        floors = {
+            "measuring": max(row["FLOP"] / limits["fp32 FLOP/s"], 4 * row["weighted"] / limits["bytes/s"]),
+            "training": max(3 * row["FLOP"] / peak, 3 * width * row["layers"] / limits["bytes/s"]),
+        }
+        say(f"{row['model']}: {row['parameters']:,} parameters, {row['FLOP'] / 1e9:.3g} GFLOP/image forward")
+        for task, work in (
+            (
+                "measuring",
+                lambda row=row: measuring(row["model"], target, 400 if gpu else 4, row["model"] == "wrn-28-2"),
+            ),
+            ("training", lambda row=row: training(row["model"], target)),
+        ):
+            rates = work()
+            best = max(rates["fast"], rates.get("compiled", 0))
+            rates |= {"floor": 1 / floors[task], "times eager": best / rates["eager"],
+                      "times floor's time": 1 / floors[task] / best}  # fmt: skip
+            row[task] = rates
+            say(f"  {task}: " + ", ".join(f"{name} {value:.3g}" for name, value in rates.items()))
+    for title, part in (("a sweep of resnet8-16", sweeping), ("cost", scaling)):
+        found[title] = part(target)
+        say(f"{title}: {json.dumps(found[title])}")
+    out.mkdir(parents=True, exist_ok=True)
+    stem = "".join(c if c.isalnum() else "-" for c in label.lower())
+    (out / f"{stem}.json").write_text(json.dumps(found, indent=1) + "\n")
+    plots.bench(found).savefig(out / f"{stem}.png")
+    return found

@@ -243,12 +243,12 @@ def export(
 
 
 @app.command()
-def bench() -> None:
-    """How fast, and in how much memory, networks are measured and trained here, beside plain loops in the same run."""
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(help="networks; resnet8-16, wrn-28-2, wrn-28-10")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    out: Annotated[Path, typer.Option(help="folder for the report and its figure")] = OUTPUT / "bench",
+) -> None:
+    """How fast networks are measured and trained here, beside an eager loop and the device's limits in the same run."""
     from lib import bench as benchmarks
 
-    streamed = benchmarks.memory()
-    print(f"memory: {streamed['paths']} paths, {streamed['points']} points, peak {streamed['peak MB']:.0f} MB")
-    for title, part in (("WRN-28-2 along paths", benchmarks.measuring), ("training resnet8-16", benchmarks.training)):
-        for name, row in part().items():
-            print(f"{title}, {name}: " + ", ".join(f"{key} {value:.3g}" for key, value in row.items()), flush=True)
+    benchmarks.report(models or ["resnet8-16", "wrn-28-2", "wrn-28-10"], device, out)

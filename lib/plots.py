@@ -84,3 +84,26 @@ def spectra(table, hue: str, cutoff: float, legend: str):
                 ax.get_legend().remove()
     sns.move_legend(axes[0, 2], "upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
+
+
+def bench(found: dict):
+    """The report of `bench.report`: images/s of the ways and of the floor, and cost against size. Returns the figure."""
+    style()
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.5))
+    for ax, task in zip(axes, ("measuring", "training"), strict=False):
+        names = [row["model"] for row in found["models"]]
+        for number, way in enumerate(("eager", "fast", "compiled", "floor")):
+            rates = [row[task].get(way, float("nan")) for row in found["models"]]
+            if rates[0] == rates[0] or any(rate == rate for rate in rates):
+                ax.bar([i + 0.2 * (number - 1.5) for i in range(len(names))], rates, 0.2, label=way)
+        ax.set(title=f"{task}, 32 x 32 pixels", ylabel="images/s", yscale="log", xticks=range(len(names)))
+        ax.set_xticklabels(names, rotation=20)
+        ax.legend(fontsize="small")
+    for unit, marker in (("paths", "o"), ("runs", "s")):
+        rows = found["cost"][unit]
+        axes[2].plot([row[unit] for row in rows], [row["seconds"] for row in rows], marker=marker, label=unit)
+    axes[2].set(title="cost of more paths, of more runs", xlabel="number", ylabel="seconds", xscale="log", yscale="log")
+    axes[2].legend(fontsize="small")
+    figure.suptitle(found["device"])
+    figure.tight_layout()
+    return figure
