@@ -11,7 +11,7 @@ import nbformat
 import pandas as pd
 from traitlets.config import Config
 
-from lib import runs, scoreboard
+from lib import report, runs, scoreboard
 from lib.parameters import ROOT
 
 START_ATTEMPTS = 3
@@ -87,7 +87,8 @@ def clean(executed: Path, target: Path, identity: str | None = None) -> None:
 
 
 def collect(out: Path) -> list[dict]:
-    """Write claims.json, runs.parquet and figures/ of all executed notebooks in `out` beside them; the claims."""
+    """Write claims.json, runs.parquet, measures.parquet and figures/ of the executed notebooks in
+    `out` beside them; the claims."""
     keys = set()
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for name, executed in scoreboard.executed_in(out).items():
@@ -101,6 +102,9 @@ def collect(out: Path) -> list[dict]:
     present = [run for run in runs.all_runs() if run.key in keys]
     if present:
         table(present).to_parquet(out / "runs.parquet")
+        measures = report.reference_table(present)
+        if len(measures):
+            measures.to_parquet(out / "measures.parquet")
     return rows
 
 

@@ -32,6 +32,7 @@ LIMITS = {
     "high_frequencies": "(0, inf)",
     "low_frequencies": "(0, inf)",
     "lr": "(0, inf)",
+    "max_images": "[2, inf)",
     "momentum": "[0, 1)",
     "norms": "(0, inf)",
     "num_epochs": "[1, inf)",
