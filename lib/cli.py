@@ -98,12 +98,19 @@ def _parse_value(key: str, text: str):
 
 def check_world(name: str, values: dict) -> None:
     """Check what a notebook's parameters point to: data, network, device. Raises StudyError."""
-    from lib import augment, data, models, training
+    from lib import augment, data, models, pretrained, training
 
     effective = {key: parameter["default"] for key, parameter in inspect(name).items()} | values
     training.resolve_device(effective.get("device", "auto"))
     for name in _all_of(effective, "augmentation"):
         augment.Pipeline(name)
+    if effective.get("images"):
+        if len(effective["top1"]) != len(effective["networks"]):
+            raise StudyError(f"top1: got {len(effective['top1'])} values; accepted: one a network")
+        if effective["feature_network"] not in effective["networks"]:
+            raise StudyError(f"feature_network: got {effective['feature_network']!r}; accepted: one of networks")
+        for name in effective["networks"]:
+            data.load(effective["images"], preprocessing=pretrained.load(name)[1])
     if "dataset" in effective:
         dataset = data.load(effective["dataset"], effective.get("num_test"))
         if effective.get("num_train", 1) > len(dataset.x_train):

@@ -49,19 +49,14 @@ class MeasurementConfig:
 
 
 class Measurement(NamedTuple):
-    """network: one row, the measures of `at_images`. paths: one row a path: kind, a, b, distance, correct (both ends
-    are), hff, and power_, absolute_, variation_, derivative_, degree_ of each representation. spectra: one row a
-    kind, representation and bin: the mean binned power of paths with correct ends, by the bin's left edge,
+    """network: one row, accuracy and the measures of `at_images`. paths: one row a path: kind, a, b, distance, correct
+    (both ends are), hff, and power_, absolute_, variation_, derivative_, degree_ of each representation. spectra: one
+    row a kind, representation and bin: the mean binned power of paths with correct ends, by the bin's left edge,
     cycles_per_nu."""
 
     network: pd.DataFrame
     paths: pd.DataFrame
     spectra: pd.DataFrame
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the test images that are classified correctly."""
-        return float(self.network["accuracy"].iloc[0])
 
 
 def protocol(dataset: Dataset, num_pairs: int = 200, num_points: int = 64, path: str = "linear") -> MeasurementConfig:
@@ -187,19 +182,23 @@ def measured(run: runs.Run, epoch: int, config: MeasurementConfig, training_conf
     return read_measurement(run, epoch, config)
 
 
+def means(found: Measurement) -> pd.DataFrame:
+    """The mean of every measure over paths, one row a kind of path and selection ("all", or "correct": both ends are);
+    NaN and num_paths 0 where there is no path."""
+    rows, kinds = [], pd.Index(["between", "within"], name="kind")
+    for selection, chosen in (("all", found.paths), ("correct", found.paths[found.paths["correct"]])):
+        groups = chosen.drop(columns=["a", "b", "correct"]).groupby("kind")
+        counts = groups.size().reindex(kinds, fill_value=0)
+        rows.append(groups.mean().reindex(kinds).assign(num_paths=counts, selection=selection).reset_index())
+    return pd.concat(rows, ignore_index=True)
+
+
 def summarize(run: runs.Run, epoch: int, found: Measurement) -> pd.DataFrame:
     """One row a kind of path and selection, see `sweep`."""
     history = run.history
     accuracy = history.loc[history["epoch"] == epoch, "test_accuracy"]
-    keys = {**run.config, "key": run.key, "epoch": epoch, **found.network.iloc[0].to_dict(),
-            "test_accuracy": accuracy.iloc[0] if len(accuracy) else np.nan}  # fmt: skip
-    rows = []
-    for selection, chosen in (("all", found.paths), ("correct", found.paths[found.paths["correct"]])):
-        kinds = pd.Index(["between", "within"], name="kind")
-        means = chosen.drop(columns=["a", "b", "correct"]).groupby("kind").mean().reindex(kinds)  # NaN where none is
-        counts = chosen.groupby("kind").size().reindex(kinds, fill_value=0)
-        rows.append(means.assign(num_paths=counts, selection=selection, **keys).reset_index())
-    return pd.concat(rows, ignore_index=True)
+    return means(found).assign(**run.config, key=run.key, epoch=epoch, **found.network.iloc[0].to_dict(),
+                               test_accuracy=accuracy.iloc[0] if len(accuracy) else np.nan)  # fmt: skip
 
 
 def _measured(task) -> None:

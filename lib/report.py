@@ -95,11 +95,12 @@ def figure(found: measure.Measurement, config: measure.MeasurementConfig, title:
     for kind, part in spectra.groupby("kind"):
         axes[0].plot(part["cycles_per_nu"], part["power"], label=kind)
     axes[0].axvline(config.cutoff, color="k", ls="--", lw=1)
-    axes[0].set(title="mean spectrum, logits, correct ends", xlabel="frequency (cycles/nu)", yscale="log",
+    axes[0].set(title="mean spectrum, logits, correct ends", xlabel="frequency (cycles/nu)",
                 ylabel="share of power per bin")  # fmt: skip
     axes[0].legend(title="path")
     correct = found.paths[found.paths["correct"]]
     if len(correct):
+        axes[0].set_yscale("log")
         plots.sns.histplot(correct, x="power_logits", hue="kind", stat="density", common_norm=False, ax=axes[1])
     axes[1].set(title=f"{len(correct)} of {len(found.paths)} paths have correct ends",
                 xlabel=f"share of power above {config.cutoff:g} cycles/nu, logits")  # fmt: skip
@@ -140,9 +141,10 @@ def write(model: str, dataset: str, *, out: Path, weights: str = "", max_images:
               f"moves by {moved:.0%} ({ALIASING_PATHS} paths); try --spacing {config.spacing / 2:g}",
               file=sys.stderr)  # fmt: skip
     found = measure.measure(network, loaded, config, target, progress=True)
+    accuracy = float(found.network["accuracy"][0])
     table = standing(measure.table(found), references(loaded.name, config))
     record = {"model": re.sub(r"weights=.*/", "weights=", model), "weights": Path(weights).name, "dataset": loaded.name,
-              "fingerprint": loaded.fingerprint, "num_images": len(loaded.x_test), "accuracy": found.accuracy,
+              "fingerprint": loaded.fingerprint, "num_images": len(loaded.x_test), "accuracy": accuracy,
               "protocol": dataclasses.asdict(config), "power_moves_at_half_spacing": moved,
               "measures": table.to_dict("records")}  # fmt: skip
     try:
@@ -155,7 +157,7 @@ def write(model: str, dataset: str, *, out: Path, weights: str = "", max_images:
         raise StudyError(
             f"out: got {out.name}, which cannot be written ({error.strerror}); accepted: a folder"
         ) from error
-    print(f"{record['model']} on {len(loaded.x_test)} images of {loaded.name}: accuracy {found.accuracy:.3f}; spacing "
+    print(f"{record['model']} on {len(loaded.x_test)} images of {loaded.name}: accuracy {accuracy:.3f}; spacing "
           f"{config.spacing:g} nu, cutoff {config.cutoff:g} cycles/nu (a nu is one unit of L2 norm in the network's "
           f"normalised pixels)\n{text(table)}")  # fmt: skip
     return table
