@@ -100,11 +100,14 @@ def collect(out: Path) -> list[dict]:
     rows = scoreboard.claims_in(out)
     (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
     present = [run for run in runs.all_runs() if run.key in keys]
-    if present:
-        table(present).to_parquet(out / "runs.parquet")
-        measures = report.reference_table(present)
-        if len(measures):
-            measures.to_parquet(out / "measures.parquet")
+    for name, made in (("runs", table(present)), ("measures", report.reference_table(present))):
+        file = out / f"{name}.parquet"
+        if file.is_file():  # a run of theirs that another store holds keeps its rows
+            before = pd.read_parquet(file)
+            elsewhere = keys - set(made.get("key", []))
+            made = pd.concat([made, before[before["key"].isin(elsewhere)]], ignore_index=True)
+        if len(made):
+            made.sort_values("key", kind="stable", ignore_index=True).to_parquet(file)
     return rows
 
 
@@ -117,4 +120,4 @@ def table(made: list[runs.Run]) -> pd.DataFrame:
         rows.append({"key": run.key, **provenance, **run.config, **history.iloc[-1].add_prefix("final_")})
         if "noise_fitting" in history:
             rows[-1]["min_noise_fitting"] = history["noise_fitting"].min()
-    return pd.DataFrame(rows).sort_values("key", ignore_index=True)
+    return pd.DataFrame(rows)

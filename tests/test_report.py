@@ -1,15 +1,17 @@
 """study measure: its page, its warning, its place among reference runs; and merged classes."""
 
 import json
+import re
 import sys
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from lib import cli, data, diversity, measure, pretrained, report, runs
+from lib import cli, data, diversity, execute, measure, pretrained, report, runs
 from lib.parameters import ROOT, StudyError
 
 IMAGENET = ROOT.parent / "shared" / "data" / "imagenet"
@@ -186,3 +188,37 @@ def test_jacobian_of_many_classes_is_estimated(monkeypatch):
     monkeypatch.setattr("lib.network_measures.EXACT_CLASSES", 50)
     assert measure.jacobian_norm(model, points) == pytest.approx(whole, rel=0.1)
     assert pretrained.is_external("timm:x")
+
+
+@pytest.mark.parametrize(("dataset", "spacing", "cutoff"), [("digits", 0.15, 0.5), ("npz:cifar10.npz", 1.0, 0.05)])
+def test_reference_runs_come_with_the_study(dataset, spacing, cutoff):
+    found = report.references(dataset, measure.MeasurementConfig(num_pairs=1, spacing=spacing, cutoff=cutoff))
+    assert found["key"].nunique() > 20
+    assert {"hff", "power_logits", "degree_logits", "jacobian_norm"} <= set(found.columns)
+    assert report.references(dataset, measure.MeasurementConfig(num_pairs=1, spacing=0.77, cutoff=0.5)).empty
+
+
+def test_protocol_is_that_of_the_reference_runs_unless_given():
+    digits = data.load("digits")
+    assert report.protocol(digits) == measure.MeasurementConfig(num_pairs=200, spacing=0.15, cutoff=0.5)
+    assert report.protocol(digits, spacing=0.25).cutoff == pytest.approx(0.2)
+    assert report.protocol(digits, path="slerp", num_pairs=3, cutoff=None).path == "slerp"
+
+
+def test_the_readmes_three_lines(capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(block.strip().splitlines()) == 3
+    exec(block, {"network": nn.Sequential(nn.Flatten(), nn.Linear(64, 10))})
+    assert "HFF, all paths" in capsys.readouterr().out
+
+
+def test_collecting_keeps_the_rows_of_runs_in_another_store(store, tmp_path, monkeypatch):
+    """Notebooks of two stores in one folder: what only the other one holds is not lost."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    before = pd.DataFrame({"key": ["kept", "gone"], "seconds": [1.0, 2.0]})
+    before.to_parquet(folder / "runs.parquet")
+    monkeypatch.setattr("lib.scoreboard.executed_in", lambda _: {"one": nbformat.v4.new_notebook()})
+    monkeypatch.setattr("lib.scoreboard.payload", lambda _: {"runs": ["kept"]})
+    execute.collect(folder)
+    assert pd.read_parquet(folder / "runs.parquet")["key"].tolist() == ["kept"]
