@@ -75,12 +75,13 @@ def _parse(expected: str) -> tuple[str, float]:
 def over_seeds(finding, measure, statement, statistic, values, seeds, expected, headline: str = "") -> Claim:
     """A claim about the mean of `values`, (n,), with a 95 % bootstrap interval over `seeds`, (n,).
 
-    Values that are NaN are left out; without any other (no path had two correct ends, say) it is inconclusive, n = 0.
+    A NaN among the values, or no value (a seed without a path of two correct ends), makes it inconclusive without an
+    estimate; n is then the number of values that are there.
     """
     _parse(expected)
-    values, seeds = np.asarray(values, dtype=float), np.asarray(seeds)
-    values, seeds = values[~np.isnan(values)], seeds[~np.isnan(values)]
-    interval = bootstrap(values, seeds) if len(values) else Interval(math.nan, math.nan, math.nan, 0)
+    values = np.asarray(values, dtype=float)
+    there = int((~np.isnan(values)).sum())
+    interval = bootstrap(values, seeds) if 0 < there == len(values) else Interval(*[math.nan] * 3, there)
     return Claim(finding, measure, statement, statistic, expected, *interval, headline=headline)
 
 
