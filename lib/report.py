@@ -135,6 +135,8 @@ def write(model: str, dataset: str, *, out: Path, weights: str = "", max_images:
     target = training.resolve_device(device)
     network, loaded = named(model, dataset, weights, max_images)
     config = protocol(loaded, **given)
+    for draw in (paths.within_class_pairs, paths.between_class_pairs):  # too many pairs are refused before anything runs
+        draw(loaded.y_test.numpy(), config.num_pairs, config.seed)
     moved = aliasing(network, loaded, config, target)
     if moved > ALIASING_TOLERANCE:
         print(f"study: warning: spacing {config.spacing:g} nu aliases: at half of it the power above the cutoff "
