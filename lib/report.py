@@ -135,7 +135,7 @@ def write(model: str, dataset: str, *, out: Path, weights: str = "", max_images:
     target = training.resolve_device(device)
     network, loaded = named(model, dataset, weights, max_images)
     config = protocol(loaded, **given)
-    for draw in (paths.within_class_pairs, paths.between_class_pairs):  # too many pairs are refused before anything runs
+    for draw in (paths.within_class_pairs, paths.between_class_pairs):  # refuses too many before anything runs
         draw(loaded.y_test.numpy(), config.num_pairs, config.seed)
     moved = aliasing(network, loaded, config, target)
     if moved > ALIASING_TOLERANCE:
