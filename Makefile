@@ -19,6 +19,7 @@ notebooks: setup  ## after an edit of notebooks/*.py: execute them and renew not
 	.venv/bin/jupytext --quiet --update --to ipynb notebooks/*.py
 	.venv/bin/study run
 	cp output/digits/*.ipynb notebooks/
+	cp output/digits/measures.parquet results/digits/
 
 .venv/.ready: pyproject.toml uv.lock
 	python3 bootstrap.py sync --locked --compile-bytecode

@@ -75,10 +75,13 @@ def _parse(expected: str) -> tuple[str, float]:
 def over_seeds(finding, measure, statement, statistic, values, seeds, expected, headline: str = "") -> Claim:
     """A claim about the mean of `values`, (n,), with a 95 % bootstrap interval over `seeds`, (n,).
 
-    Without any value (no path had two correct ends, say) it is inconclusive with n = 0.
+    A NaN among the values, or no value (a seed without a path of two correct ends), makes it inconclusive without an
+    estimate; n is then the number of values that are there.
     """
     _parse(expected)
-    interval = bootstrap(values, seeds) if len(values) else Interval(math.nan, math.nan, math.nan, 0)
+    values = np.asarray(values, dtype=float)
+    there = int((~np.isnan(values)).sum())
+    interval = bootstrap(values, seeds) if 0 < there == len(values) else Interval(*[math.nan] * 3, there)
     return Claim(finding, measure, statement, statistic, expected, *interval, headline=headline)
 
 
@@ -96,7 +99,7 @@ def rank_correlation(table: pd.DataFrame, x: str, y: str, by: str = "seed") -> p
             return 0.0
         return float(scipy.stats.spearmanr(group[x], group[y]).statistic)
 
-    return pd.Series({key: correlate(group) for key, group in table.groupby(by)}, dtype=float)
+    return pd.Series({key: correlate(group) for key, group in table.dropna(subset=[x, y]).groupby(by)}, dtype=float)
 
 
 def trend(finding, measure, statement, table: pd.DataFrame, x: str, y: str, expected, headline: str = "") -> Claim:
@@ -126,7 +129,12 @@ def over_runs(finding, measure, statement, table: pd.DataFrame, x: str, y: str, 
     """A claim about the rank correlation of columns x and y over the rows of `table`, one a run, given a third
     column or not; the interval is a percentile bootstrap over runs, through scipy."""
     _parse(expected)
-    columns = [table[name].to_numpy(float) for name in (x, y, *([] if given is None else [given]))]
+    names = [x, y, *([] if given is None else [given])]
+    table = table.dropna(subset=names)  # a network without a path of two correct ends has no measure of them
+    columns = [table[name].to_numpy(float) for name in names]
+    if len(table) < 2:
+        nan = [math.nan] * 3
+        return Claim(finding, measure, statement, "", expected, *nan, len(table), "runs", headline=headline)
     result = scipy.stats.bootstrap(columns, partial_rank_correlation, paired=True, vectorized=True, n_resamples=2000,
                                    method="percentile", rng=np.random.default_rng(0))  # fmt: skip
     statistic = f"Spearman correlation of {x} and {y}" + (f" given {given}" if given else "")

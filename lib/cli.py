@@ -1,4 +1,4 @@
-"""The command line: study run, list, claims, runs, export, bench."""
+"""The command line: study run, measure, list, claims, runs, export, bench."""
 
 import os
 import sys
@@ -100,12 +100,19 @@ def _parse_value(key: str, text: str):
 
 def check_world(name: str, values: dict) -> None:
     """Check what a notebook's parameters point to: data, network, device. Raises StudyError."""
-    from lib import augment, data, models, training
+    from lib import augment, data, models, pretrained, training
 
     effective = {key: parameter["default"] for key, parameter in inspect(name).items()} | values
     training.resolve_device(effective.get("device", "auto"))
     for name in _all_of(effective, "augmentation"):
         augment.Pipeline(name)
+    if effective.get("images"):
+        if len(effective["top1"]) != len(effective["networks"]):
+            raise StudyError(f"top1: got {len(effective['top1'])} values; accepted: one a network")
+        if effective["feature_network"] not in effective["networks"]:
+            raise StudyError(f"feature_network: got {effective['feature_network']!r}; accepted: one of networks")
+        for name in effective["networks"]:
+            data.load(effective["images"], preprocessing=pretrained.load(name)[1])
     if "dataset" in effective:
         dataset = data.load(effective["dataset"], effective.get("num_test"))
         if effective.get("num_train", 1) > len(dataset.x_train):
@@ -186,6 +193,28 @@ def _notebook_named(text: str) -> str:
     if len(matches) != 1:
         raise StudyError(f"notebook: got {text!r}; accepted: {', '.join(notebook_names())}")
     return matches[0]
+
+
+@app.command()
+def measure(
+    model: Annotated[str, typer.Argument(help="torchvision:NAME, timm:NAME or one of the study's own, mlp-3-128")],
+    data: Annotated[str, typer.Option(help="folder:PATH, digits, cifar10, cifar100, svhn or npz:PATH")],
+    weights: Annotated[str, typer.Option(help="file: safetensors, or a plain state dict of torch")] = "",
+    paths: Annotated[str, typer.Option(help="name: kind of path between two images")] = "linear",
+    pairs: Annotated[int | None, typer.Option(help="paths within classes, and as many between")] = None,
+    spacing: Annotated[float | None, typer.Option(help="nu: between neighbouring points of a path")] = None,
+    cutoff: Annotated[float | None, typer.Option(help="cycles/nu: power at or above it is high-frequency")] = None,
+    max_images: Annotated[
+        int | None, typer.Option(help="images: the first ones, spread over a folder's classes")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="folder for measure.json and measure.png")] = OUTPUT / "measure",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Measure the function frequency of a network, anyone's: table, JSON, figure, place among the reference runs."""
+    from lib import report
+
+    report.write(model, data, weights=weights, max_images=max_images, out=out, device=device, path=paths,
+                 num_pairs=pairs, spacing=spacing, cutoff=cutoff)  # fmt: skip
 
 
 @app.command("list")

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from lib.images import Preprocessing, read_folder
 from lib.parameters import StudyError, folder
 
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -18,9 +20,9 @@ NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 class Dataset:
     """Images and labels of one dataset; pixels as they come (uint8 or float), normalised on demand.
 
-    x_train, x_test: (images, channels, height, width), uint8 in 0..255 or float32.
+    x_train, x_test: (images, channels, height, width), uint8 in 0..255 or float32; no training images in a folder:.
     y_train, y_test: (images,), int64 in 0..num_classes-1.
-    mean, std: (channels,), of the training images, in the pixels' own unit.
+    mean, std: (channels,), of the training images (of a folder: what its network expects), in the pixels' own unit.
     fingerprint: 16 hex digits of the SHA-256 of all arrays; it stands for the data in a run's key.
     """
 
@@ -44,14 +46,19 @@ class Dataset:
         return (images.float() - mean[:, None, None]) / std[:, None, None]
 
 
-def load(name: str, num_test: int | None = None) -> Dataset:
+def load(name: str, num_test: int | None = None, preprocessing: Preprocessing | None = None) -> Dataset:
     """The dataset called `name`, with the first `num_test` of its test images (all when None).
 
     digits (in scikit-learn) · cifar10, cifar100, svhn (downloaded by torchvision with its checksums into
     the folder STUDY_DATA, by default data/) · npz:PATH (x_train, y_train, x_test, y_test; images N x H x W
-    or N x H x W x C; a relative path is taken from STUDY_DATA). Raises StudyError with what is accepted.
+    or N x H x W x C) · folder:PATH (test images only, one folder a class, made ready by `preprocessing`) ·
+    any but a folder with +merged:SIZES:SEED at its end, see `merged`. A relative path is taken from STUDY_DATA.
+    Raises StudyError with what is accepted.
     """
-    dataset = _load(name)
+    kind, _, path = name.partition(":")
+    if kind == "folder" and path and "+merged:" not in name:
+        return _folder(path, preprocessing or Preprocessing(), num_test)
+    dataset = _load(name, _stamp(name))
     if num_test is None:
         return dataset
     if num_test > len(dataset.x_test):
@@ -60,15 +67,68 @@ def load(name: str, num_test: int | None = None) -> Dataset:
                       "fingerprint": f"{dataset.fingerprint}-{num_test}"})  # fmt: skip
 
 
+def _npz_file(name: str):
+    """The file of npz:PATH, with or without +merged; None of other names."""
+    match = re.fullmatch(r"npz:(.+?)(\+merged:.*)?", name)
+    return match and folder("STUDY_DATA", "data") / match[1]
+
+
+def _stamp(name: str) -> tuple | None:
+    """What changes when the file behind `name` does, so that the cache below does not return an older one."""
+    file = _npz_file(name)
+    if file is None or not file.is_file():
+        return None
+    return str(file), file.stat().st_mtime_ns, file.stat().st_size
+
+
 @functools.lru_cache(maxsize=4)
-def _load(name: str) -> Dataset:
+def _load(name: str, stamp: tuple | None = None) -> Dataset:
+    base, plus, how = name.partition("+merged:")
+    if plus:
+        return merged(_load(base, stamp), how, name)
     kind, _, path = name.partition(":")
     if kind == "npz" and path:
         return from_arrays(*_npz(path), name=f"npz:{path.rsplit('/', 1)[-1]}")
     loader = {"digits": _digits, "cifar10": _torchvision, "cifar100": _torchvision, "svhn": _torchvision}.get(name)
     if loader is None:
-        raise StudyError(f"dataset: got {name!r}; accepted: digits, cifar10, cifar100, svhn, npz:PATH")
+        raise StudyError(f"dataset: got {name!r}; accepted: digits, cifar10, cifar100, svhn, npz:PATH, folder:PATH")
     return from_arrays(*loader(name), name=name)
+
+
+def merged(dataset: Dataset, how: str, name: str) -> Dataset:
+    """Super-classes of more or less diversity: `how` is SIZES:SEED, such as 1-1-1-2-5:0 for three labels of one
+    original class each, one of two and one of five, drawn at random by the seed.
+
+    Every label has equally many images, as many as the least original class (to rounding), in equal parts of
+    its classes, in the original order. Raises StudyError.
+    """
+    match = re.fullmatch(r"(\d+(?:-\d+)+):(\d+)", how)
+    sizes = [int(size) for size in match[1].split("-")] if match else []
+    if not sizes or min(sizes) < 1 or sum(sizes) > dataset.num_classes:
+        raise StudyError(f"dataset: got +merged:{how}; accepted: +merged:SIZES:SEED such as +merged:1-1-1-2-5:0, "
+                         f"sizes from 1 that sum to {dataset.num_classes} at most")  # fmt: skip
+    originals = np.random.default_rng(int(match[2])).permutation(dataset.num_classes)
+    groups = np.split(originals[: sum(sizes)], np.cumsum(sizes)[:-1])
+    arrays = []
+    for x, y in ((dataset.x_train, dataset.y_train.numpy()), (dataset.x_test, dataset.y_test.numpy())):
+        least = np.bincount(y, minlength=dataset.num_classes).min()
+        chosen = {int(index): label for label, group in enumerate(groups) for original in group
+                  for index in np.flatnonzero(y == original)[: least // len(group)]}  # fmt: skip
+        order = sorted(chosen)
+        arrays += [x[order].permute(0, 2, 3, 1).numpy(), np.array([chosen[index] for index in order], dtype=np.int64)]
+    return from_arrays(*arrays, name=name)
+
+
+def _folder(path: str, preprocessing: Preprocessing, num_test: int | None) -> Dataset:
+    images, labels, names = read_folder(path, preprocessing, num_test)
+    if num_test is not None and num_test > len(images):
+        raise StudyError(f"num_test: got {num_test}; accepted: at most {len(images)} for folder:{path}")
+    digest = hashlib.sha256(images.numpy().data)
+    digest.update(f"{labels.tolist()}{preprocessing}".encode())
+    mean, std = (255 * torch.tensor(values) for values in (preprocessing.mean, preprocessing.std))
+    num_classes = preprocessing.num_classes or len(names)
+    return Dataset(f"folder:{path.rstrip('/').rsplit('/', 1)[-1]}", images[:0], labels[:0], images, labels,
+                   num_classes, mean, std, digest.hexdigest()[:16])  # fmt: skip
 
 
 def from_arrays(x_train, y_train, x_test, y_test, name: str) -> Dataset:

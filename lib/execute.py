@@ -11,7 +11,7 @@ import nbformat
 import pandas as pd
 from traitlets.config import Config
 
-from lib import runs, scoreboard
+from lib import report, runs, scoreboard
 from lib.parameters import ROOT, OutOfTime
 
 START_ATTEMPTS = 3
@@ -91,7 +91,8 @@ def clean(executed: Path, target: Path, identity: str | None = None) -> None:
 
 
 def collect(out: Path) -> list[dict]:
-    """Write claims.json, runs.parquet and figures/ of all executed notebooks in `out` beside them; the claims."""
+    """Write claims.json, runs.parquet, measures.parquet and figures/ of the executed notebooks in
+    `out` beside them; the claims."""
     keys = set()
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for name, executed in scoreboard.executed_in(out).items():
@@ -103,8 +104,14 @@ def collect(out: Path) -> list[dict]:
     rows = scoreboard.claims_in(out)
     (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
     present = [run for run in runs.all_runs() if run.key in keys]
-    if present:
-        table(present).to_parquet(out / "runs.parquet")
+    for name, made in (("runs", table(present)), ("measures", report.reference_table(present))):
+        file = out / f"{name}.parquet"
+        if file.is_file():  # a run of theirs that another store holds keeps its rows
+            before = pd.read_parquet(file)
+            elsewhere = keys - set(made.get("key", []))
+            made = pd.concat([made, before[before["key"].isin(elsewhere)]], ignore_index=True)
+        if len(made):
+            made.sort_values("key", kind="stable", ignore_index=True).to_parquet(file)
     return rows
 
 
@@ -117,4 +124,4 @@ def table(made: list[runs.Run]) -> pd.DataFrame:
         rows.append({"key": run.key, **provenance, **run.config, **history.iloc[-1].add_prefix("final_")})
         if "noise_fitting" in history:
             rows[-1]["min_noise_fitting"] = history["noise_fitting"].min()
-    return pd.DataFrame(rows).sort_values("key", ignore_index=True)
+    return pd.DataFrame(rows)

@@ -7,12 +7,14 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.optimize
 import torch
+from tqdm import tqdm
 
-from lib import paths, runs, spectrum, training
+from lib import claims, paths, runs, spectrum, training
+from lib.along import along, checked_network, held_images, held_pairs, point_batch
 from lib.data import Dataset
 from lib.forward import exact_precision
+from lib.network_measures import at_images, frequency_principle, jacobian_norm, temperature  # noqa: F401
 from lib.parallel import parallel_map
 from lib.parameters import StudyError, check
 
@@ -47,9 +49,9 @@ class MeasurementConfig:
 
 
 class Measurement(NamedTuple):
-    """network: one row, the measures of `at_images`. paths: one row a path: kind, a, b, distance, correct (both ends
-    are), hff, and power_, absolute_, variation_, derivative_, degree_ of each representation. spectra: one row a
-    kind, representation and bin: the mean binned power of paths with correct ends, by the bin's left edge,
+    """network: one row, accuracy and the measures of `at_images`. paths: one row a path: kind, a, b, distance, correct
+    (both ends are), hff, and power_, absolute_, variation_, derivative_, degree_ of each representation. spectra: one
+    row a kind, representation and bin: the mean binned power of paths with correct ends, by the bin's left edge,
     cycles_per_nu."""
 
     network: pd.DataFrame
@@ -57,108 +59,94 @@ class Measurement(NamedTuple):
     spectra: pd.DataFrame
 
 
-def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature that minimises the cross-entropy of logits (n, C) against labels (n,)."""
-    logits = np.asarray(logits, dtype=np.float64)
-
-    def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        scaled = scaled - scaled.max(1, keepdims=True)
-        return float((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(labels)), labels]).mean())
-
-    return float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
-
-
-def jacobian_norm(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 100) -> float:
-    """Mean over images (n, C, H, W) of the Frobenius norm of d softmax / d image, per nu."""
-    norms = []
-    for batch in images.split(batch_size):
-        batch = batch.contiguous(memory_format=torch.channels_last).requires_grad_()
-        outputs = model(batch).softmax(1).sum(0)  # the images of a batch do not see each other in eval mode
-        squares = [
-            torch.autograd.grad(output, batch, retain_graph=True)[0].flatten(1).pow(2).sum(1) for output in outputs
-        ]
-        norms.append(torch.stack(squares).sum(0).sqrt().detach())
-    return torch.cat(norms).mean().item()
+def protocol(dataset: Dataset, num_pairs: int = 200, num_points: int = 64, path: str = "linear") -> MeasurementConfig:
+    """Spacing and cutoff for images of any size: `num_points` points on a path of median length, and a cutoff at a
+    tenth of the Nyquist frequency, as 0.05 cycles/nu is to the published spacing of 1 nu."""
+    pairs = paths.between_class_pairs(dataset.y_test, min(50, len(dataset.x_test) // 2), 0)
+    distances = np.concatenate([
+        paths.lengths(images, index) for _, index, images in held_pairs(dataset, pairs, torch.device("cpu"))
+    ])  # fmt: skip
+    spacing = float(f"{np.median(distances) / num_points:.2g}")
+    return MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=float(f"{0.05 / spacing:.2g}"), path=path)
 
 
-def frequency_principle(images: torch.Tensor, labels: torch.Tensor, outputs: torch.Tensor) -> tuple[float, float]:
-    """Relative errors of outputs (n, C) against one-hot labels, in their low and their high frequencies.
-
-    Low: smoothed over the samples by a Gaussian kernel, whose width is half the median distance to the nearest
-    tenth of the samples; high: the rest (Xu et al., "Frequency principle", filtering method).
-    """
-    distances = torch.cdist(images.flatten(1), images.flatten(1))
-    width = distances.quantile(0.1, dim=1).median() / 2
-    kernel = torch.exp(-(distances**2) / (2 * width**2)).double()
-    kernel /= kernel.sum(1, keepdim=True)
-    targets = torch.nn.functional.one_hot(labels, outputs.shape[1]).double()
-    error, low_targets, low_error = targets - outputs.double(), kernel @ targets, kernel @ (targets - outputs.double())
-    low = low_error.norm() / low_targets.norm()
-    high = (error - low_error).norm() / (targets - low_targets).norm()
-    return low.item(), high.item()
-
-
-def at_images(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, limit: int = 500) -> pd.DataFrame:
-    """One row of measures that need no path, over the first `limit` test images: jacobian_norm, low_error and
-    high_error of `frequency_principle`."""
-    images, labels = images[:limit], labels[:limit].to(images.device)
-    with torch.inference_mode():
-        outputs = model(images.contiguous(memory_format=torch.channels_last)).softmax(1)
-        low, high = frequency_principle(images, labels, outputs)
-    return pd.DataFrame({"jacobian_norm": [jacobian_norm(model, images)], "low_error": [low], "high_error": [high]})
-
-
-def measure(model: torch.nn.Module, dataset: Dataset, config: MeasurementConfig, device: torch.device) -> Measurement:
+def measure(model, dataset: Dataset, config: MeasurementConfig | None = None, device="auto",
+            progress: bool = False) -> Measurement:  # fmt: skip
     """Measure `model` on the test images of `dataset`, within and between classes.
 
-    Each path is seen three ways: softmax; softmax at the temperature calibrated on the test set; logits,
-    centred over classes and divided by their standard deviation over the test set.
+    model: any callable (n, C, H, W) -> logits (n, classes), of images normalised by `dataset`, whose L2 unit is one nu.
+    config: `protocol` when None. progress: a bar with the time left. Each path is seen three ways: softmax; softmax at
+    the temperature calibrated on the test set; logits, centred over classes and divided by their standard deviation
+    over the test set. Memory is bounded by the batch, see lib.along.
+    Raises StudyError when outputs are not (batch, classes) or not finite.
     """
-    images = dataset.normalize(dataset.x_test.to(device))
+    device = training.resolve_device(device) if isinstance(device, str) else device
+    config = config or protocol(dataset)
     labels = dataset.y_test.numpy()
-    model = model.to(device, memory_format=torch.channels_last).eval()
+    pairs = {"within": paths.within_class_pairs(labels, config.num_pairs, config.seed),
+             "between": paths.between_class_pairs(labels, config.num_pairs, config.seed)}  # fmt: skip
     with exact_precision():
-        test_logits = training.predict(model, dataset.x_test.to(device), dataset).cpu().numpy().astype(np.float64)
+        model = checked_network(model, dataset, device)
+        batch = point_batch(dataset, 500)
+        logits = [training.predict(model, part.to(device), dataset, batch) for part in dataset.x_test.split(batch)]
+    test_logits = torch.cat(logits).cpu().numpy().astype(np.float64)
+    if not np.isfinite(test_logits).all():
+        raise StudyError("network: got NaN or infinite logits at test images; accepted: finite ones")
     correct = test_logits.argmax(1) == labels
     calibration = temperature(test_logits, labels)
     scale = (test_logits - test_logits.mean(1, keepdims=True)).std()
     edges = np.linspace(0, 0.5 / config.spacing, NUM_BINS + 1)
-    pair_sets = {
-        "within": paths.within_class_pairs(labels, config.num_pairs, config.seed),
-        "between": paths.between_class_pairs(labels, config.num_pairs, config.seed),
-    }
     rows, spectra = [], []
-    for kind, pairs in pair_sets.items():
-        distances = paths.lengths(images, pairs, config.path)
-        sums = dict.fromkeys(REPRESENTATIONS, np.zeros(NUM_BINS))
-        for index, logits in paths.evaluate(model, images, pairs, config.spacing, path=config.path):
-            usable = correct[pairs[index]].all(1)
-            views = {
-                "softmax": spectrum.softmax(logits),
-                "calibrated": spectrum.softmax(logits / calibration),
-                "logits": (logits - logits.mean(-1, keepdims=True)) / scale,
-            }
-            row = {"kind": kind, "a": pairs[index, 0], "b": pairs[index, 1], "distance": distances[index],
-                   "correct": usable, "hff": spectrum.high_frequency_fraction(views["softmax"])}  # fmt: skip
-            for name, outputs in views.items():
-                row[f"power_{name}"] = spectrum.power_above(outputs, config.spacing, config.cutoff)
-                row[f"absolute_{name}"] = spectrum.absolute_power_above(outputs, config.spacing, config.cutoff)
-                row[f"variation_{name}"] = spectrum.total_variation(outputs)
-                row[f"derivative_{name}"] = spectrum.mean_square_derivative(outputs, config.spacing)
-                row[f"degree_{name}"] = spectrum.effective_degree(outputs)
-                binned = spectrum.binned_power(outputs, config.spacing, "line", edges)
-                sums[name] = sums[name] + binned[usable].sum(0)
-            rows.append(pd.DataFrame(row))
-        count = max(1, sum(int(row.loc[row["kind"] == kind, "correct"].sum()) for row in rows))
-        spectra += [
-            pd.DataFrame({"kind": kind, "representation": name, "cycles_per_nu": edges[:-1], "power": total / count})
-            for name, total in sums.items()
-        ]
+    with tqdm(total=2 * config.num_pairs, unit="path", desc="paths", disable=not progress, mininterval=0.5) as bar:
+        for kind in pairs:
+            sums, count = dict.fromkeys(REPRESENTATIONS, np.zeros(NUM_BINS)), 0
+            for ends, distances, logits in along(model, dataset, pairs[kind], config.spacing, config.path, device):
+                usable = correct[ends].all(1)
+                count += int(usable.sum())
+                views = {
+                    "softmax": spectrum.softmax(logits),
+                    "calibrated": spectrum.softmax(logits / calibration),
+                    "logits": (logits - logits.mean(-1, keepdims=True)) / scale,
+                }
+                row = {"kind": kind, "a": ends[:, 0], "b": ends[:, 1], "distance": distances, "correct": usable,
+                       "hff": spectrum.high_frequency_fraction(views["softmax"])}  # fmt: skip
+                for name, outputs in views.items():
+                    row[f"power_{name}"] = spectrum.power_above(outputs, config.spacing, config.cutoff)
+                    row[f"absolute_{name}"] = spectrum.absolute_power_above(outputs, config.spacing, config.cutoff)
+                    row[f"variation_{name}"] = spectrum.total_variation(outputs)
+                    row[f"derivative_{name}"] = spectrum.mean_square_derivative(outputs, config.spacing)
+                    row[f"degree_{name}"] = spectrum.effective_degree(outputs)
+                    binned = spectrum.binned_power(outputs, config.spacing, "line", edges)
+                    sums[name] = sums[name] + binned[usable].sum(0)
+                rows.append(pd.DataFrame(row))
+                bar.update(len(ends))
+            spectra += [pd.DataFrame({"kind": kind, "representation": name, "cycles_per_nu": edges[:-1],
+                                      "power": total / max(1, count)}) for name, total in sums.items()]  # fmt: skip
     by_path = pd.concat(rows, ignore_index=True).sort_values(["kind", "a", "b"], ignore_index=True)
     with exact_precision():
-        network = at_images(model, images, dataset.y_test)
+        some = dataset.normalize(dataset.x_test[: min(500, held_images(dataset))].to(device))
+        network = at_images(model, some, dataset.y_test, batch_size=max(1, point_batch(dataset, 800) // 8))
+    network["accuracy"] = correct.mean()
     return Measurement(network, by_path, pd.concat(spectra, ignore_index=True))
+
+
+def table(found: Measurement) -> pd.DataFrame:
+    """The measures of a network with 95 % bootstrap intervals over images: paths share their ends, so images are drawn
+    anew and not paths. One row a measure and kind of path: measure, kind, estimate, low, high, num_paths, column and
+    selection ("correct": only paths whose two ends are classified correctly; NaN where there is none)."""
+    rows = []
+    for _, column, selection, title in claims.PATH_MEASURES + claims.OTHER_PATH_MEASURES:
+        for kind in ("within", "between"):
+            chosen = found.paths[(found.paths["kind"] == kind) & (found.paths["correct"] | (selection == "all"))]
+            interval = [np.nan] * 3
+            if len(chosen):
+                interval = spectrum.bootstrap(chosen[column], chosen[["a", "b"]], num_resamples=1000)[:3]
+            rows.append((title, kind, *interval, len(chosen), column, selection))
+    (row,) = found.network.itertuples()
+    rows.append(("Jacobian norm, softmax, at images", "", row.jacobian_norm, row.jacobian_low, row.jacobian_high, 0,
+                 "jacobian_norm", "all"))  # fmt: skip
+    names = ("measure", "kind", "estimate", "low", "high", "num_paths", "column", "selection")
+    return pd.DataFrame(rows, columns=names)
 
 
 def measurement_folder(run: runs.Run, epoch: int, config: MeasurementConfig):
@@ -168,8 +156,11 @@ def measurement_folder(run: runs.Run, epoch: int, config: MeasurementConfig):
 def read_measurement(run: runs.Run, epoch: int, config: MeasurementConfig) -> Measurement:
     """A measurement that `measured` has kept."""
     folder = measurement_folder(run, epoch, config)
-    with runs.readable(folder / "paths.parquet"):
+    try:
         return Measurement(*(pd.read_parquet(folder / f"{name}.parquet") for name in Measurement._fields))
+    except (OSError, ValueError, KeyError) as error:
+        raise StudyError(f"store: run {run.key}: measurement {folder.name} is damaged ({type(error).__name__}); "
+                         "delete that folder in the run's to make it anew") from error  # fmt: skip
 
 
 def measured(run: runs.Run, epoch: int, config: MeasurementConfig, training_config, device="auto") -> Measurement:
@@ -191,17 +182,23 @@ def measured(run: runs.Run, epoch: int, config: MeasurementConfig, training_conf
     return read_measurement(run, epoch, config)
 
 
+def means(found: Measurement) -> pd.DataFrame:
+    """The mean of every measure over paths, one row a kind of path and selection ("all", or "correct": both ends are);
+    NaN and num_paths 0 where there is no path."""
+    rows, kinds = [], pd.Index(["between", "within"], name="kind")
+    for selection, chosen in (("all", found.paths), ("correct", found.paths[found.paths["correct"]])):
+        groups = chosen.drop(columns=["a", "b", "correct"]).groupby("kind")
+        counts = groups.size().reindex(kinds, fill_value=0)
+        rows.append(groups.mean().reindex(kinds).assign(num_paths=counts, selection=selection).reset_index())
+    return pd.concat(rows, ignore_index=True)
+
+
 def summarize(run: runs.Run, epoch: int, found: Measurement) -> pd.DataFrame:
     """One row a kind of path and selection, see `sweep`."""
     history = run.history
     accuracy = history.loc[history["epoch"] == epoch, "test_accuracy"]
-    keys = {**run.config, "key": run.key, "epoch": epoch, **found.network.iloc[0].to_dict(),
-            "test_accuracy": accuracy.iloc[0] if len(accuracy) else np.nan}  # fmt: skip
-    rows = []
-    for selection, table in (("all", found.paths), ("correct", found.paths[found.paths["correct"]])):
-        means = table.drop(columns=["a", "b", "correct"]).groupby("kind").mean()
-        rows.append(means.assign(num_paths=table.groupby("kind").size(), selection=selection, **keys).reset_index())
-    return pd.concat(rows, ignore_index=True)
+    return means(found).assign(**run.config, key=run.key, epoch=epoch, **found.network.iloc[0].to_dict(),
+                               test_accuracy=accuracy.iloc[0] if len(accuracy) else np.nan)  # fmt: skip
 
 
 def _measured(task) -> None:
@@ -212,8 +209,9 @@ def sweep(pairs, config: MeasurementConfig, device: str = "auto") -> tuple[pd.Da
     """Measure many networks: `pairs` of (training configuration, epoch), their runs already in the store.
 
     Returns (summary, spectra). summary: one row a network, kind of path and selection (all paths, or those
-    whose two ends are classified correctly): the run's configuration, epoch, test_accuracy, num_paths, the mean
-    of every measure over paths, and the measures of `at_images`. spectra: the mean spectra, with the same keys.
+    whose two ends are classified correctly): the run's configuration, epoch, test_accuracy, num_paths, the mean of
+    every measure over paths (NaN where there is none), and the measures of `at_images`. spectra: the mean spectra,
+    with the same keys.
     """
     tasks = []
     for training_config, epoch in pairs:

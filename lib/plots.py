@@ -87,14 +87,14 @@ def spectra(table, hue: str, cutoff: float, legend: str):
 
 
 def bench(found: dict):
-    """The report of `bench.report`: images/s of the ways and of the floor, and cost against size. Returns the figure."""
+    """The figure of `bench.report`: images/s of the ways and of the floor, and cost against size."""
     style()
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.5))
     for ax, task in zip(axes, ("measuring", "training"), strict=False):
         names = [row["model"] for row in found["models"]]
         for number, way in enumerate(("eager", "fast", "compiled", "floor")):
             rates = [row[task].get(way, float("nan")) for row in found["models"]]
-            if rates[0] == rates[0] or any(rate == rate for rate in rates):
+            if any(rate == rate for rate in rates):
                 ax.bar([i + 0.2 * (number - 1.5) for i in range(len(names))], rates, 0.2, label=way)
         ax.set(title=f"{task}, 32 x 32 pixels", ylabel="images/s", yscale="log", xticks=range(len(names)))
         ax.set_xticklabels(names, rotation=20)

@@ -62,7 +62,7 @@ class TrainingConfig:
 
     def load_data(self) -> data.Dataset:
         dataset = data.load(self.dataset, self.num_test)
-        if self.num_train is not None and self.num_train > len(dataset.x_train):
+        if (1 if self.num_train is None else self.num_train) > len(dataset.x_train):
             raise StudyError(f"num_train: got {self.num_train}; accepted: at most {len(dataset.x_train)}")
         return dataset
 

@@ -111,7 +111,8 @@ def test_frequency_principle_by_its_formula(shape):
 def test_measures_at_images_are_a_row_over_the_first_ones():
     model, points, labels = models.build("mlp-1-8", (1, 4, 4), 3).eval(), images(80), torch.arange(80) % 3
     (row,) = measure.at_images(model, points, labels, limit=60).to_dict("records")
-    assert row.keys() == {"jacobian_norm", "low_error", "high_error"}
+    assert row.keys() == {"jacobian_norm", "jacobian_low", "jacobian_high", "low_error", "high_error"}
+    assert row["jacobian_low"] < row["jacobian_norm"] < row["jacobian_high"]
     with torch.no_grad():
         outputs = model(points[:60]).softmax(1)
     assert (row["low_error"], row["high_error"]) == pytest.approx(
