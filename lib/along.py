@@ -76,8 +76,5 @@ def along(model: torch.nn.Module, dataset: Dataset, pairs: np.ndarray, spacing: 
         with torch.inference_mode():
             classes = model(images[:1]).shape[1]
         chunk = min(16384, max(512, 163840 // classes))
-        size = point_batch(dataset, 64)
-        for found, logits in paths.evaluate(
-            model, images, index, spacing, path=path, batch_size=size, chunk_points=chunk
-        ):
+        for found, logits in paths.evaluate(model, images, index, spacing, path=path, chunk_points=chunk):
             yield part[found], distances[found], logits

@@ -95,8 +95,10 @@ def plain_loop(model, images, pairs, spacing: float) -> torch.Tensor:
         return torch.cat([model(batch) for batch in torch.cat(points).split(BATCH)])
 
 
-def measuring(name: str, device: torch.device, num_paths: int) -> dict:
-    """Images/s along paths of about 64 points: the eager loop, `paths.evaluate` and, of WRN-28-2, the compiled network."""
+def measuring(name: str, device: torch.device, flop: float) -> dict:
+    """Images/s along paths of about 64 points: the eager loop, `paths.evaluate`, of WRN-28-2 also compiled."""
+    work = 1e12 if device.type == "cuda" else 3e10  # so that a lap takes about a second
+    num_paths = min(max(int(work / flop / 64), 4), 400)
     model = models.build(name, SHAPE, CLASSES).to(device)
     noise = torch.Generator().manual_seed(0)
     images = torch.randn(2 * num_paths, *SHAPE, generator=noise).to(device)
@@ -193,7 +195,7 @@ def sweeping(device: torch.device, num_images: int = 4000, num_epochs: int = 3) 
 
 def scaling(device: torch.device) -> dict[str, list]:
     """Seconds and this process's peak memory (MB) while 100 to 100,000 paths stream through a small network, and
-    seconds of sweeps of 2 to 32 short runs on digits."""
+    seconds of sweeps of 4 to 64 short runs on digits."""
     unit = 1e6 if sys.platform == "darwin" else 1e3
     images = torch.randn(1000, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(device)
     model = models.build("mlp-1-16", (1, 8, 8), 10).to(device)
@@ -205,10 +207,11 @@ def scaling(device: torch.device) -> dict[str, list]:
         rows.append({"paths": count, "points": points, "seconds": time.perf_counter() - started,
                      "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit})  # fmt: skip
     sweeps = []
-    for count in (2, 8, 32):
+    for count in (4, 16, 64):
         with temporary_store():
-            common = {"dataset": "digits", "model": "mlp-2-64", "num_epochs": 5, "augmentation": "none"}
+            common = {"dataset": "digits", "model": "mlp-2-64", "num_epochs": 20, "augmentation": "none"}
             configs = [TrainingConfig(**common, seed=seed) for seed in range(count)]
+            configs[0].load_data()
             started = time.perf_counter()
             runs.sweep(configs, device.type)
             sweeps.append({"runs": count, "seconds": time.perf_counter() - started})
@@ -222,8 +225,10 @@ def report(names: list[str], device: str, out: Path, say=print) -> dict:
     rows = [{"model": name, "parameters": models.num_parameters(built), **counts(built)}
             for name in names for built in [models.build(name, SHAPE, CLASSES)]]  # fmt: skip
     label = torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU, {num_workers()} cores"
+    cost = scaling(target)  # first: the peak memory of all that follows would hide its own
+    say(f"cost: {json.dumps(cost)}")
     limits = ceilings(target)
-    found = {"device": label, "torch": torch.__version__, "ceilings": limits, "models": rows}
+    found = {"device": label, "torch": torch.__version__, "ceilings": limits, "models": rows, "cost": cost}
     say(f"{label}: " + ", ".join(f"{name} {value:.3g}" for name, value in limits.items()))
     peak, width = (limits["bf16 FLOP/s"], 2) if gpu else (limits["fp32 FLOP/s"], 4)
     for row in rows:
@@ -235,7 +240,7 @@ def report(names: list[str], device: str, out: Path, say=print) -> dict:
         for task, work in (
             (
                 "measuring",
-                lambda row=row: measuring(row["model"], target, 400 if gpu else 4),
+                lambda row=row: measuring(row["model"], target, row["FLOP"]),
             ),
             ("training", lambda row=row: training(row["model"], target)),
         ):
@@ -245,9 +250,8 @@ def report(names: list[str], device: str, out: Path, say=print) -> dict:
                       "times floor's time": 1 / floors[task] / best}  # fmt: skip
             row[task] = rates
             say(f"  {task}: " + ", ".join(f"{name} {value:.3g}" for name, value in rates.items()))
-    for title, part in (("a sweep of resnet8-16", sweeping), ("cost", scaling)):
-        found[title] = part(target)
-        say(f"{title}: {json.dumps(found[title])}")
+    found["sweep of resnet8-16"] = sweeping(target)
+    say(f"a sweep of resnet8-16: {json.dumps(found['sweep of resnet8-16'])}")
     out.mkdir(parents=True, exist_ok=True)
     stem = "".join(c if c.isalnum() else "-" for c in label.lower())
     (out / f"{stem}.json").write_text(json.dumps(found, indent=1) + "\n")

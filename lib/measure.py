@@ -94,7 +94,7 @@ def measure(model, dataset: Dataset, config: MeasurementConfig | None = None, de
         raise StudyError("network: got NaN or infinite logits at test images; accepted: finite ones")
     correct = test_logits.argmax(1) == labels
     calibration = temperature(test_logits, labels)
-    scale = (test_logits - test_logits.mean(1, keepdims=True)).std()
+    scale = (test_logits - test_logits.mean(1, keepdims=True)).std() or 1.0  # of a constant network
     edges = np.linspace(0, 0.5 / config.spacing, NUM_BINS + 1)
     rows, spectra = [], []
     with tqdm(total=2 * config.num_pairs, unit="path", desc="paths", disable=not progress, mininterval=0.5) as bar:

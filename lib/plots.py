@@ -95,7 +95,7 @@ def bench(found: dict):
         for number, way in enumerate(("eager", "fast", "compiled", "floor")):
             rates = [row[task].get(way, float("nan")) for row in found["models"]]
             if any(rate == rate for rate in rates):
-                ax.bar([i + 0.2 * (number - 1.5) for i in range(len(names))], rates, 0.2, label=way)
+                ax.bar([i + 0.2 * (number - 1.5) for i in range(len(names))], rates, 0.2, label=way, color=f"C{number}")
         ax.set(title=f"{task}, 32 x 32 pixels", ylabel="images/s", yscale="log", xticks=range(len(names)))
         ax.set_xticklabels(names, rotation=20)
         ax.legend(fontsize="small")

@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 import torch
 
+from lib import cli
 from lib.training import TrainingConfig
 
 torch.set_num_threads(1)  # tiny networks: threads that wait for each other on a busy machine take far longer
@@ -23,3 +26,19 @@ def configure():
         return TrainingConfig(**(quick | fields))
 
     return configuration
+
+
+@pytest.fixture
+def study(monkeypatch, capfd):
+    """Call the command line in this process: study("run", "02") -> (exit status, stdout, stderr)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["study", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        return status, *capfd.readouterr()
+
+    return call

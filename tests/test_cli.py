@@ -1,7 +1,6 @@
 """The command line: what it accepts, what it refuses in one line, what it leaves behind."""
 
 import json
-import sys
 
 import nbformat
 import numpy as np
@@ -10,22 +9,6 @@ import pytest
 
 from lib import cli, execute, runs
 from lib.parameters import ROOT
-
-
-@pytest.fixture
-def study(monkeypatch, capfd):
-    """Call the command line in this process: study("run", "02") -> (exit status, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["study", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        return status, *capfd.readouterr()
-
-    return call
 
 
 def npz(folder, **changes):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import nbformat
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import cli, data, diversity, execute, measure, pretrained, report, runs
+from lib import data, diversity, execute, measure, pretrained, report, runs
 from lib.parameters import ROOT, StudyError
 
 IMAGENET = ROOT.parent / "shared" / "data" / "imagenet"
@@ -22,20 +21,6 @@ def photos(monkeypatch):
     if not IMAGENET.is_dir():
         pytest.skip("no real ImageNet photos here: the folder shared/ beside the project is absent")
     monkeypatch.setenv("STUDY_DATA", str(IMAGENET.parent))
-
-
-@pytest.fixture
-def study(monkeypatch, capfd):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["study", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        return status, *capfd.readouterr()
-
-    return call
 
 
 def test_measure_from_the_command_line(study, tmp_path):
