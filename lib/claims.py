@@ -75,12 +75,12 @@ def _parse(expected: str) -> tuple[str, float]:
 def over_seeds(finding, measure, statement, statistic, values, seeds, expected, headline: str = "") -> Claim:
     """A claim about the mean of `values`, (n,), with a 95 % bootstrap interval over `seeds`, (n,).
 
-    A NaN among the values, or no value (a seed without a path of two correct ends), makes it inconclusive without an
-    estimate; n is then the number of values that are there.
+    A value that is not finite (of a seed without a path of two correct ends, a ratio to 0), or no value, makes it
+    inconclusive without an estimate; n is then the number of finite ones.
     """
     _parse(expected)
     values = np.asarray(values, dtype=float)
-    there = int((~np.isnan(values)).sum())
+    there = int(np.isfinite(values).sum())
     interval = bootstrap(values, seeds) if 0 < there == len(values) else Interval(*[math.nan] * 3, there)
     return Claim(finding, measure, statement, statistic, expected, *interval, headline=headline)
 

@@ -1,5 +1,6 @@
 """Networks of others and folders of images: what is accepted, what is refused in one line, what is measured."""
 
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+import torchvision.models
 from PIL import Image
 from torch import nn
 
@@ -222,3 +224,32 @@ def test_parts_of_bounded_size_give_the_same_outputs(monkeypatch):
     for pair in whole:
         assert parts[pair][0] == pytest.approx(whole[pair][0], rel=1e-6)
         np.testing.assert_allclose(parts[pair][1], whole[pair][1], atol=1e-5)
+
+
+@pytest.fixture
+def offered(tmp_path, monkeypatch):
+    """squeezenet1_1's weights where torchvision looks for them: a file in place of the server."""
+    import torchvision.models._api as api
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    file = tmp_path / "weights.pth"
+    torch.manual_seed(0)
+    torch.save(torchvision.models.squeezenet1_1().state_dict(), file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    offer = file.rename(tmp_path / f"squeezenet1_1-{digest}.pth")
+    fetch = api.load_state_dict_from_url
+    monkeypatch.setattr(api, "load_state_dict_from_url", lambda url, **how: fetch(offer.as_uri(), **how))
+    return offer
+
+
+def test_weights_are_downloaded(offered):
+    model, _ = pretrained.load("torchvision:squeezenet1_1")
+    expected = torch.load(offered, weights_only=True)
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+
+
+def test_a_download_of_another_checksum_is_refused(offered):
+    with offered.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(StudyError, match=r"^weights: torchvision:squeezenet1_1 could not be downloaded \(invalid hash"):
+        pretrained.load("torchvision:squeezenet1_1")
