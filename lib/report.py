@@ -101,7 +101,9 @@ def figure(found: measure.Measurement, config: measure.MeasurementConfig, title:
     correct = found.paths[found.paths["correct"]]
     if len(correct):
         axes[0].set_yscale("log")
-        plots.sns.histplot(correct, x="power_logits", hue="kind", stat="density", common_norm=False, ax=axes[1])
+        extent = (0, max(correct["power_logits"].max(), 1e-3))  # a network may have equal shares on all paths
+        plots.sns.histplot(correct, x="power_logits", hue="kind", stat="density", common_norm=False, ax=axes[1],
+                           bins=20, binrange=extent)  # fmt: skip
     axes[1].set(title=f"{len(correct)} of {len(found.paths)} paths have correct ends",
                 xlabel=f"share of power above {config.cutoff:g} cycles/nu, logits")  # fmt: skip
     fig.suptitle(title)

@@ -23,7 +23,18 @@ def photos(monkeypatch):
     monkeypatch.setenv("STUDY_DATA", str(IMAGENET.parent))
 
 
+def test_figure_of_a_network_whose_paths_are_all_alike(monkeypatch):
+    """A linear network: its share is rounding alone, the same on every path."""
+    torch.manual_seed(0)
+    dataset = data.load("digits", 200)
+    config = measure.MeasurementConfig(num_pairs=45, spacing=0.3, cutoff=0.2)
+    found = measure.measure(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), dataset, config, "cpu")
+    alike = found._replace(paths=found.paths.assign(correct=True, power_logits=1e-3 + 1e-18 * found.paths["a"]))
+    assert len(report.figure(alike, config, "linear").axes) == 2
+
+
 def test_measure_from_the_command_line(study, tmp_path):
+    torch.manual_seed(0)
     torch.save(
         nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.ReLU(), nn.Linear(4, 10)).state_dict(), tmp_path / "w.pt"
     )
