@@ -220,7 +220,7 @@ def record(found: list[Claim], made: list[runs.Run], namespace: dict) -> None:
     ]
     payload = {"claims": [claim.row() for claim in found], "runs": keys, "parameters": used, "versions": versions,
                "commit": commit()}  # fmt: skip
-    payload = json.loads(json.dumps(payload, default=str).replace("NaN", "null"))
+    payload = json.loads(json.dumps(payload, default=str), parse_constant=lambda name: None)
     display({"text/plain": "\n".join(lines), MIME: payload}, raw=True)
 
 

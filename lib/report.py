@@ -153,8 +153,8 @@ def write(model: str, dataset: str, *, out: Path, weights: str = "", max_images:
               "measures": table.to_dict("records")}  # fmt: skip
     try:
         out.mkdir(parents=True, exist_ok=True)
-        text_of = json.dumps(record, indent=1, default=str).replace("NaN", "null")
-        (out / "measure.json").write_text(text_of + "\n")
+        valid = json.loads(json.dumps(record, default=str), parse_constant=lambda name: None)  # JSON has no NaN
+        (out / "measure.json").write_text(json.dumps(valid, indent=1) + "\n")
         plots.style()
         figure(found, config, f"{record['model']} on {loaded.name}").savefig(out / "measure.png")
     except OSError as error:

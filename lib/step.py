@@ -39,18 +39,20 @@ class Step:
         """A function like `eager` that replays it; the network's buffers are as they were before."""
         images, labels = images.clone(), labels.clone()
         before = [buffer.clone() for buffer in self.model.buffers()]
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP):
-                self.eager(images, labels)
-        torch.cuda.current_stream().wait_stream(side)
-        self.model.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            loss = self.eager(images, labels)
-        for buffer, value in zip(self.model.buffers(), before, strict=True):
-            buffer.copy_(value)
+        try:
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(WARM_UP):
+                    self.eager(images, labels)
+            torch.cuda.current_stream().wait_stream(side)
+            self.model.zero_grad(set_to_none=True)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                loss = self.eager(images, labels)
+        finally:  # also where the capture fails and training goes on without it
+            for buffer, value in zip(self.model.buffers(), before, strict=True):
+                buffer.copy_(value)
 
         def replay(new_images: torch.Tensor, new_labels: torch.Tensor) -> torch.Tensor:
             images.copy_(new_images)
