@@ -53,10 +53,10 @@ def test_report_runs_whole(tmp_path, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_number_of_paths(monkeypatch):
-    monkeypatch.setattr(bench, "COUNTS", (100, 10_000))
+    monkeypatch.setattr(bench, "COUNTS", (100, 30_000))
     few, many = bench.scaling(CPU)["paths"]
     assert many["points"] > 50 * few["points"]
-    assert many["peak MB"] < few["peak MB"] + 20  # all its logits would take 27 MB, all its points 170
+    assert many["peak MB"] < few["peak MB"] + 40  # all its logits would take 80 MB, all its points 510
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can forget a peak of memory")
