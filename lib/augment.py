@@ -15,21 +15,17 @@ def _draw(high: int, images: torch.Tensor, generator: torch.Generator) -> torch.
     return torch.randint(0, high, (len(images),), device=images.device, generator=generator)
 
 
-def _window(starts: torch.Tensor, size: int) -> torch.Tensor:
-    return starts[:, None] + torch.arange(size, device=starts.device)
-
-
 def crop(images, generator: torch.Generator, pad: int | None = None, flip: bool = False) -> torch.Tensor:
     """A random crop after zero padding by `pad` pixels (an eighth of the image: 4 of 32), perhaps mirrored."""
     n, _, height, width = images.shape
     pad = height // 8 if pad is None else pad
-    padded = torch.nn.functional.pad(images, (pad, pad, pad, pad))
-    rows = _window(_draw(2 * pad + 1, images, generator), height)
-    columns = _window(_draw(2 * pad + 1, images, generator), width)
+    windows = torch.nn.functional.pad(images, (pad, pad, pad, pad)).unfold(2, height, 1).unfold(3, width, 1)
+    top, left = (_draw(2 * pad + 1, images, generator) for _ in range(2))
+    images = windows[torch.arange(n, device=images.device), :, top, left]
     if flip:
-        columns = torch.where(_draw(2, images, generator).bool()[:, None], columns.flip(1), columns)
-    batch = torch.arange(n, device=images.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        mirrored = _draw(2, images, generator).bool()
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    return images
 
 
 def flip_crop(images: torch.Tensor, generator: torch.Generator, pad: int | None = None) -> torch.Tensor:

@@ -6,8 +6,8 @@ matrix product and a large copy reach in the same run.
 """
 
 import contextlib
+import functools
 import json
-import os
 import platform
 import resource
 import statistics
@@ -22,9 +22,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib import augment, models, paths, plots, runs
 from lib.forward import FastForward, exact_precision
-from lib.parallel import num_workers
+from lib.parallel import num_workers, resolve_device
+from lib.parameters import environment
 from lib.step import Step
-from lib.training import TrainingConfig, cosine, resolve_device, update
+from lib.training import TrainingConfig, cosine, update
 
 SHAPE, CLASSES, BATCH = (3, 32, 32), 10, 256
 LAP_SECONDS = 8.0  # that each way is timed for
@@ -122,7 +123,8 @@ def measuring(name: str, device: torch.device, flop: float) -> dict:
 
 
 def training(name: str, device: torch.device) -> dict:
-    """Images/s of one run: an eager fp32 loop with torch.optim, and this study's step."""
+    """Images/s of one run: an eager fp32 loop with torch.optim, and this study's step (on a CPU in both precisions)."""
+    gpu = device.type == "cuda"
     config = TrainingConfig(dataset="digits", model=name, seed=0)  # the dataset is not read
     images = torch.randn(BATCH, *SHAPE, generator=torch.Generator().manual_seed(0)).to(device)
     labels = torch.nn.functional.one_hot(torch.arange(BATCH, device=device) % CLASSES, CLASSES).float()
@@ -130,7 +132,7 @@ def training(name: str, device: torch.device) -> dict:
     plain = models.build(name, SHAPE, CLASSES).to(device).train()
     optimizer = torch.optim.SGD(plain.parameters(), lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4)
     ours = models.build(name, SHAPE, CLASSES).to(device, memory_format=torch.channels_last).train()
-    weights, step = list(ours.parameters()), Step(ours)
+    weights, steps = list(ours.parameters()), {"fast": Step(ours, gpu)} | ({} if gpu else {"bf16": Step(ours, True)})
     velocity = [torch.zeros_like(weight) for weight in weights]
 
     def eager() -> None:
@@ -139,29 +141,23 @@ def training(name: str, device: torch.device) -> dict:
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 5.0)
         optimizer.step()
 
-    def fast() -> None:
+    def fast(step: Step) -> None:
         step(augment.flip_crop(images, generator), labels)
         update(weights, velocity, 1e-4, config)
 
-    return timed({"eager": eager, "fast": fast}, BATCH, device)
+    ways = {name: functools.partial(fast, step) for name, step in steps.items()}
+    return timed({"eager": eager, **ways}, BATCH, device)
 
 
 @contextlib.contextmanager
-def temporary_store():
-    before = os.environ.get("STUDY_STORE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["STUDY_STORE"] = folder
-        try:
-            yield Path(folder)
-        finally:
-            del os.environ["STUDY_STORE"]
-            if before is not None:
-                os.environ["STUDY_STORE"] = before
+def temporary_store(**variables):
+    with tempfile.TemporaryDirectory() as folder, environment(STUDY_STORE=folder, **variables):
+        yield Path(folder)
 
 
-def sweeping(device: torch.device, num_images: int = 4000, num_epochs: int = 3) -> dict:
-    """Images/s of whole runs of the compact ResNet: a sweep as the notebooks do it, and an eager loop with all
-    threads on one run."""
+def sweeping(device: torch.device, num_images: int = 4000, num_epochs: int = 6) -> dict:
+    """Images/s of whole runs of the compact ResNet: an eager fp32 loop, and sweeps as the notebooks do them, in both
+    precisions and, on a GPU, one, two and four at a time."""
     rng = np.random.default_rng(0)
     with temporary_store() as folder:
         arrays = {"x": rng.integers(0, 256, (num_images, 32, 32, 3), dtype=np.uint8), "y": np.arange(num_images) % 10}
@@ -170,8 +166,7 @@ def sweeping(device: torch.device, num_images: int = 4000, num_epochs: int = 3) 
         np.savez(folder / "noise.npz", **parts)
         common = {"dataset": f"npz:{folder}/noise.npz", "model": "resnet8-16", "num_epochs": num_epochs,
                   "batch_size": 125, "augmentation": "flip_crop"}  # fmt: skip
-        configs = [TrainingConfig(**common, seed=seed) for seed in range(2 * num_workers())]
-        dataset = configs[0].load_data()
+        dataset = TrainingConfig(**common, seed=0).load_data()
         x, y = dataset.x_train.to(device), dataset.y_train.to(device)
         model = models.build("resnet8-16", dataset.image_shape, dataset.num_classes).to(device)
         generator, steps = torch.Generator(device).manual_seed(0), num_epochs * (num_images // 125)
@@ -185,12 +180,18 @@ def sweeping(device: torch.device, num_images: int = 4000, num_epochs: int = 3) 
             torch.nn.functional.cross_entropy(model(images), y[batch]).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
-        eager = time.perf_counter() - started
-        started = time.perf_counter()
-        runs.sweep(configs, device.type)
-        swept = time.perf_counter() - started
-    images = num_images * num_epochs
-    return {"runs": len(configs), "eager": images / eager, "fast": len(configs) * images / swept}
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        found = {"eager": num_images * num_epochs / (time.perf_counter() - started)}
+        for precision in ("fp32", "bf16"):
+            for number in (1, 2, 4) if device.type == "cuda" else (num_workers(),):
+                configs = [TrainingConfig(**common, seed=seed, precision=precision) for seed in range(2 * number)]
+                with temporary_store(STUDY_AT_ONCE=number):
+                    started = time.perf_counter()
+                    runs.sweep(configs, device.type)
+                    seconds = time.perf_counter() - started
+                found[f"{precision}, {number} at once"] = len(configs) * num_images * num_epochs / seconds
+    return found
 
 
 def forget_peak() -> None:

@@ -1,19 +1,18 @@
 """The command line: study run, measure, list, claims, runs, export, bench."""
 
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
-from lib.parameters import ROOT, OutOfTime, StudyError, check
+from lib import profiles
+from lib.parameters import ROOT, OutOfTime, StudyError, environment
 
 app = typer.Typer(help="Run and read the study of spectral bias.", no_args_is_help=True, add_completion=False,
                   pretty_exceptions_enable=False)  # fmt: skip
-NOTEBOOKS, PARAMS, OUTPUT = (ROOT / name for name in ("notebooks", "params", "output"))
+OUTPUT = ROOT / "output"
 Profile = Annotated[str, typer.Option("--profile", help="a folder of params/")]
 
 
@@ -24,107 +23,6 @@ def main() -> None:
     except StudyError as error:
         print(f"study: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-def notebook_names() -> list[str]:
-    return sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb"))
-
-
-def inspect(name: str) -> dict[str, dict]:
-    """The typed parameters of a notebook by name: type, default (a value), unit and help, read by papermill."""
-    import papermill
-
-    found = papermill.inspect_notebook(str(NOTEBOOKS / f"{name}.ipynb"))
-    for parameter in found.values():
-        parameter["default"] = yaml.safe_load(parameter["default"].replace("True", "true").replace("False", "false"))
-        parameter["unit"], _, parameter["help"] = parameter["help"].strip().partition(": ")
-    return found
-
-
-def read_params(profile: str, stem: str) -> dict:
-    """What params/<profile>/<stem>.yaml sets, {} if there is no such file. Raises StudyError."""
-    folder = PARAMS / profile
-    if not profile or not folder.is_dir():
-        raise StudyError(f"profile: got {profile!r}; accepted: {', '.join(sorted(p.name for p in PARAMS.iterdir()))}")
-    file = folder / f"{stem}.yaml"
-    try:
-        values = (yaml.safe_load(file.read_text()) if file.is_file() else None) or {}
-    except yaml.YAMLError as error:
-        raise StudyError(f"{profile}/{file.name}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise StudyError(f"{profile}/{file.name}: got {values!r}; accepted: lines of name: value")
-    return values
-
-
-def resolve(names: list[str], profile: str, options: list[str]) -> dict[str, dict]:
-    """The parameters to inject into each notebook, all of them checked; nothing has been executed yet.
-
-    Those of common.yaml and those given as name=value go to every notebook that has them; those of a
-    notebook's own YAML must be its own. Later ones win: common.yaml, <notebook>.yaml, name=value.
-    """
-    declared = {name: inspect(name) for name in notebook_names()}
-    given = {}
-    for option in options:
-        key, equals, text = option.partition("=")
-        if not equals:
-            raise StudyError(f"-p: got {option!r}; accepted: name=value")
-        kinds = {declared[name][key]["inferred_type_name"] for name in names if key in declared[name]}
-        given[key] = text if kinds == {"str"} else _parse_value(key, text)
-    common = read_params(profile, "common")
-    for source, values, scope in ((f"{profile}/common.yaml", common, declared), ("-p", given, names)):
-        known = sorted({key for name in scope for key in declared[name]})
-        for key in values:
-            if key not in known:
-                raise StudyError(f"{source}: parameter {key!r} is unknown; accepted: {', '.join(known)}")
-    resolved = {}
-    for name in names:
-        own, parameters = read_params(profile, name), declared[name]
-        for key in own:
-            if key not in parameters:
-                raise StudyError(
-                    f"{profile}/{name}.yaml: parameter {key!r} is unknown; accepted: {', '.join(parameters)}"
-                )
-        values = {key: value for key, value in {**common, **own, **given}.items() if key in parameters}
-        resolved[name] = {
-            key: check(key, value, parameters[key]["inferred_type_name"]) for key, value in values.items()
-        }
-    return resolved
-
-
-def _parse_value(key: str, text: str):
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{key}: got {text!r}; accepted: a YAML value such as 3, 0.1 or [0, 1]") from error
-
-
-def check_world(name: str, values: dict) -> None:
-    """Check what a notebook's parameters point to: data, network, device. Raises StudyError."""
-    from lib import augment, data, models, pretrained, training
-
-    effective = {key: parameter["default"] for key, parameter in inspect(name).items()} | values
-    training.resolve_device(effective.get("device", "auto"))
-    for name in _all_of(effective, "augmentation"):
-        augment.Pipeline(name)
-    if effective.get("images"):
-        if len(effective["top1"]) != len(effective["networks"]):
-            raise StudyError(f"top1: got {len(effective['top1'])} values; accepted: one a network")
-        if effective["feature_network"] not in effective["networks"]:
-            raise StudyError(f"feature_network: got {effective['feature_network']!r}; accepted: one of networks")
-        for name in effective["networks"]:
-            data.load(effective["images"], preprocessing=pretrained.load(name)[1])
-    if "dataset" in effective:
-        dataset = data.load(effective["dataset"], effective.get("num_test"))
-        if effective.get("num_train", 1) > len(dataset.x_train):
-            raise StudyError(f"num_train: got {effective['num_train']}; accepted: at most {len(dataset.x_train)}")
-        for name in (*_all_of(effective, "model"), *effective.get("families", []), *effective.get("widths", [])):
-            models.build(name, dataset.image_shape, dataset.num_classes)
-
-
-def _all_of(values: dict, name: str) -> list:
-    """The value of parameter `name` and the entries of its plural."""
-    single = [values[name]] if name in values else []
-    return single + values.get(f"{name}s", [])
 
 
 @app.command()
@@ -140,30 +38,30 @@ def run(
             help="minutes: all notebooks with the first seed, then with the first two, ...; what is finished is kept",
         ),
     ] = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="runs executed at a time; a CPU's cores, one on a GPU")
+    ] = None,
 ) -> None:
     """Execute notebooks under a profile, then collect their claims, figures and runs."""
     from lib import execute, parallel, runs, scoreboard
 
-    names = [_notebook_named(text) for text in notebooks or notebook_names()]
-    resolved = resolve(names, profile, parameter or [])
+    names = [profiles.notebook_named(text) for text in notebooks or profiles.notebook_names()]
+    resolved = profiles.resolve(names, profile, parameter or [])
     runs.all_runs()
     for name, values in resolved.items():
-        check_world(name, values)
+        profiles.check_world(name, values)
     out = (out or OUTPUT / profile).resolve()
-    rounds, failed, stopped = [resolved], [], None
-    if time_budget is not None:
-        os.environ["STUDY_DEADLINE"] = str(time.time() + 60 * time_budget)
-        rounds = by_seeds(resolved)
-    try:
-        for values_of in rounds:
-            failed = [name for name, values in values_of.items()
-                      if not execute.notebook(NOTEBOOKS / f"{name}.ipynb", out, values)]  # fmt: skip
-            if failed or (parallel.out_of_time() and values_of is not rounds[-1]):
-                break
-    except OutOfTime as over:
-        stopped = str(over)
-    finally:
-        os.environ.pop("STUDY_DEADLINE", None)
+    rounds = [resolved] if time_budget is None else profiles.by_seeds(resolved)
+    deadline, failed, stopped = None if time_budget is None else time.time() + 60 * time_budget, [], None
+    with environment(STUDY_DEADLINE=deadline, STUDY_AT_ONCE=at_once):
+        try:
+            for values_of in rounds:
+                failed = [name for name, values in values_of.items()
+                          if not execute.notebook(profiles.NOTEBOOKS / f"{name}.ipynb", out, values)]  # fmt: skip
+                if failed or (parallel.out_of_time() and values_of is not rounds[-1]):
+                    break
+        except OutOfTime as over:
+            stopped = str(over)
     print(scoreboard.lines(execute.collect(out)))
     if failed:
         print(
@@ -174,25 +72,6 @@ def run(
     if stopped or values_of is not rounds[-1]:
         done = rounds.index(values_of)
         print(f"study: {stopped or 'time budget: over'} (round {done + 1} of {len(rounds)})", file=sys.stderr)
-
-
-def by_seeds(resolved: dict[str, dict]) -> list[dict[str, dict]]:
-    """Rounds of a study in seed-major order: every notebook with its first seed, with its first two, ... with all."""
-    seeds = {name: values.get("seeds") or inspect(name).get("seeds", {}).get("default", [0])
-             for name, values in resolved.items()}  # fmt: skip
-    return [
-        {name: values | ({"seeds": seeds[name][:count]} if count < len(seeds[name]) else {})
-         for name, values in resolved.items()}
-        for count in range(1, max(map(len, seeds.values())) + 1)
-    ]  # fmt: skip
-
-
-def _notebook_named(text: str) -> str:
-    stem = Path(text).stem
-    matches = [name for name in notebook_names() if name == stem or name.split("_")[0] == stem]
-    if len(matches) != 1:
-        raise StudyError(f"notebook: got {text!r}; accepted: {', '.join(notebook_names())}")
-    return matches[0]
 
 
 @app.command()
@@ -220,9 +99,9 @@ def measure(
 @app.command("list")
 def list_notebooks() -> None:
     """Notebooks and their parameters: type, default and unit."""
-    for name in notebook_names():
+    for name in profiles.notebook_names():
         print(name)
-        for key, parameter in inspect(name).items():
+        for key, parameter in profiles.inspect(name).items():
             kind, default = parameter["inferred_type_name"], parameter["default"]
             print(f"  {key:<16} {kind:<12} {default!s:<44} {parameter['unit']}: {parameter['help']}")
 
@@ -238,7 +117,7 @@ def claims(
     if markdown:
         print(scoreboard.markdown())
         return
-    read_params(profile, "common")
+    profiles.read_params(profile, "common")
     rows = scoreboard.claims_in(OUTPUT / profile) or scoreboard.shipped(profile)
     if not rows:
         raise StudyError(f"no claims of profile {profile} yet; run: study run --profile {profile}")

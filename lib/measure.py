@@ -15,7 +15,7 @@ from lib.along import along, checked_network, held_images, held_pairs, point_bat
 from lib.data import Dataset
 from lib.forward import exact_precision
 from lib.network_measures import at_images, frequency_principle, jacobian_norm, temperature  # noqa: F401
-from lib.parallel import parallel_map
+from lib.parallel import parallel_map, resolve_device
 from lib.parameters import StudyError, check
 
 REPRESENTATIONS = ("softmax", "calibrated", "logits")
@@ -80,7 +80,7 @@ def measure(model, dataset: Dataset, config: MeasurementConfig | None = None, de
     over the test set. Memory is bounded by the batch, see lib.along.
     Raises StudyError when outputs are not (batch, classes) or not finite.
     """
-    device = training.resolve_device(device) if isinstance(device, str) else device
+    device = resolve_device(device) if isinstance(device, str) else device
     config = config or protocol(dataset)
     labels = dataset.y_test.numpy()
     pairs = {"within": paths.within_class_pairs(labels, config.num_pairs, config.seed),
@@ -99,30 +99,34 @@ def measure(model, dataset: Dataset, config: MeasurementConfig | None = None, de
     rows, spectra = [], []
     with tqdm(total=2 * config.num_pairs, unit="path", desc="paths", disable=not progress, mininterval=0.5) as bar:
         for kind in pairs:
-            sums, count = dict.fromkeys(REPRESENTATIONS, np.zeros(NUM_BINS)), 0
+            sums, count = dict.fromkeys(REPRESENTATIONS, 0.0), 0
             for ends, distances, logits in along(model, dataset, pairs[kind], config.spacing, config.path, device):
                 usable = correct[ends].all(1)
                 count += int(usable.sum())
+                chosen = torch.as_tensor(usable, dtype=torch.float64, device=logits.device)
+                logits = logits.double()
                 views = {
                     "softmax": spectrum.softmax(logits),
                     "calibrated": spectrum.softmax(logits / calibration),
-                    "logits": (logits - logits.mean(-1, keepdims=True)) / scale,
+                    "logits": (logits - logits.mean(-1, keepdim=True)) / scale,
                 }
-                row = {"kind": kind, "a": ends[:, 0], "b": ends[:, 1], "distance": distances, "correct": usable,
-                       "hff": spectrum.high_frequency_fraction(views["softmax"])}  # fmt: skip
+                found = {"hff": spectrum.high_frequency_fraction(views["softmax"])}
                 for name, outputs in views.items():
-                    row[f"power_{name}"] = spectrum.power_above(outputs, config.spacing, config.cutoff)
-                    row[f"absolute_{name}"] = spectrum.absolute_power_above(outputs, config.spacing, config.cutoff)
-                    row[f"variation_{name}"] = spectrum.total_variation(outputs)
-                    row[f"derivative_{name}"] = spectrum.mean_square_derivative(outputs, config.spacing)
-                    row[f"degree_{name}"] = spectrum.effective_degree(outputs)
-                    binned = spectrum.binned_power(outputs, config.spacing, "line", edges)
-                    sums[name] = sums[name] + binned[usable].sum(0)
-                rows.append(pd.DataFrame(row))
+                    found[f"power_{name}"] = spectrum.power_above(outputs, config.spacing, config.cutoff)
+                    found[f"absolute_{name}"] = spectrum.absolute_power_above(outputs, config.spacing, config.cutoff)
+                    found[f"variation_{name}"] = spectrum.total_variation(outputs)
+                    found[f"derivative_{name}"] = spectrum.mean_square_derivative(outputs, config.spacing)
+                    found[f"degree_{name}"] = spectrum.effective_degree(outputs)
+                    sums[name] += chosen @ spectrum.binned_power(outputs, config.spacing, "line", edges)
+                values = torch.stack([column.double() for column in found.values()], 1).cpu().numpy()
+                rows.append(pd.DataFrame({"kind": kind, "a": ends[:, 0], "b": ends[:, 1], "distance": distances,
+                                          "correct": usable, **dict(zip(found, values.T, strict=True))}))  # fmt: skip
                 bar.update(len(ends))
             spectra += [pd.DataFrame({"kind": kind, "representation": name, "cycles_per_nu": edges[:-1],
-                                      "power": total / max(1, count)}) for name, total in sums.items()]  # fmt: skip
+                                      "power": (total / max(1, count)).cpu()})
+                        for name, total in sums.items()]  # fmt: skip
     by_path = pd.concat(rows, ignore_index=True).sort_values(["kind", "a", "b"], ignore_index=True)
+    by_path = by_path.astype({f"degree_{name}": int for name in REPRESENTATIONS})
     with exact_precision():
         some = dataset.normalize(dataset.x_test[: min(500, held_images(dataset))].to(device))
         network = at_images(model, some, dataset.y_test, batch_size=max(1, point_batch(dataset, 800) // 8))
@@ -167,7 +171,7 @@ def measured(run: runs.Run, epoch: int, config: MeasurementConfig, training_conf
     """The measurement of `run` at `epoch` (0: untrained): from its folder in the store, or made now and kept."""
     folder = measurement_folder(run, epoch, config)
     if not folder.is_dir():
-        target = training.resolve_device(device)
+        target = resolve_device(device)
         model = training_config.build()
         if epoch > 0:
             model.load_state_dict(run.weights(epoch))

@@ -8,12 +8,26 @@ import os
 import sys
 import threading
 import time
+import warnings
 
 import torch
 from tqdm import tqdm
 
-from lib.parameters import OutOfTime, StudyError
-from lib.training import resolve_device
+from lib.parameters import OutOfTime, StudyError, check
+
+
+def resolve_device(device: str) -> torch.device:
+    """auto: CUDA where there is some, else the CPU. Raises StudyError when CUDA is asked for and absent."""
+    check("device", device, "str")
+    if device == "cpu":
+        return torch.device("cpu")
+    with warnings.catch_warnings(record=True) as said:  # a driver that is too old is a warning
+        warnings.simplefilter("always")
+        available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        reason = f" ({str(said[0].message).strip().splitlines()[0][:200]})" if said else ""
+        raise StudyError(f"device: got cuda, but no CUDA device answers{reason}; accepted: auto, cpu")
+    return torch.device("cuda" if available else "cpu")
 
 
 @contextlib.contextmanager
@@ -60,6 +74,14 @@ def num_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def at_once(device: torch.device) -> int:
+    """The tasks that are executed at a time: STUDY_AT_ONCE where it is set, else one a CPU core, and one on a GPU."""
+    asked = os.environ.get("STUDY_AT_ONCE") or (1 if device.type == "cuda" else num_workers())
+    if not str(asked).isdigit() or int(asked) < 1:
+        raise StudyError(f"STUDY_AT_ONCE: got {asked!r}; accepted: a whole number from 1 up")
+    return int(asked)
+
+
 def out_of_time() -> bool:
     """Whether the moment STUDY_DEADLINE (seconds since 1970) is over; never where it is not set."""
     return time.time() > float(os.environ.get("STUDY_DEADLINE") or "inf")
@@ -74,13 +96,14 @@ def _in_time(function, task):
 def parallel_map(function, tasks: list, device: str = "auto", title: str = "runs") -> list:
     """[function(task) for task in tasks], with a progress bar.
 
-    On a GPU one after the other in this process; on a CPU in one worker process per core, each with one
-    thread, forked (in 10 ms) where that works and else spawned (in 4 s); where DASK_SCHEDULER_ADDRESS is set,
-    over that Dask cluster (whose workers share the store). Raises OutOfTime, once the tasks in flight are
-    finished, when the moment STUDY_DEADLINE is over.
+    As many at a time as `at_once` says: one in this process; more in worker processes, each with one thread, forked
+    (in 10 ms) where that works and else spawned (in 4 s); where DASK_SCHEDULER_ADDRESS is set, over that Dask
+    cluster (whose workers share the store). Raises OutOfTime, once the tasks in flight are finished, when the
+    moment STUDY_DEADLINE is over.
     """
     if not tasks:
         return []
+    target = resolve_device(device)
     function = functools.partial(_in_time, function)
     bar = tqdm(total=len(tasks), desc=title, unit="run", file=sys.stderr, mininterval=0.5)
     with contextlib.ExitStack() as stack:
@@ -94,14 +117,14 @@ def parallel_map(function, tasks: list, device: str = "auto", title: str = "runs
                 future.result()
                 bar.update()
             return [future.result() for future in futures]
-        workers = min(len(tasks), num_workers())
-        if workers == 1 or resolve_device(device).type == "cuda":
+        workers = min(len(tasks), at_once(target))
+        if workers == 1:
             results = []
             for task in tasks:
                 results.append(function(task))
                 bar.update()
             return results
-        method = "fork" if sys.platform == "linux" and _fork_works() else "spawn"
+        method = "fork" if sys.platform == "linux" and target.type == "cpu" and _fork_works() else "spawn"
         pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(method), _watch_parent)
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         futures = [pool.submit(function, task) for task in tasks]

@@ -1,5 +1,6 @@
 """What a parameter may be: one place for the checks of notebooks, run configurations and the command line."""
 
+import contextlib
 import inspect
 import math
 import os
@@ -69,6 +70,7 @@ CHOICES = {
     "detrend": ("line", "hann"),
     "device": ("auto", "cpu", "cuda"),
     "path": ("linear", "slerp", "fourier_amplitude", "fourier_phase", "random_direction"),
+    "precision": ("auto", "fp32", "bf16"),
     "wave_on": ("augmented", "clean"),
 }
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool}
@@ -117,6 +119,20 @@ def check_typed(namespace: dict) -> dict:
     """
     annotations = namespace.get("__annotations__", {})
     return {name: check(name, namespace[name], inspect.formatannotation(kind)) for name, kind in annotations.items()}
+
+
+@contextlib.contextmanager
+def environment(**values):
+    """Environment variables as given, None as it was; afterwards all are as they were before."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: str(value) for name, value in values.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def folder(variable: str, default: str) -> Path:

@@ -137,14 +137,14 @@ def default_batch_size(images: torch.Tensor) -> int:
 
 
 def evaluate(model, images, pairs, spacing: float, *, batch_size: int | None = None, path="linear", compile="auto",
-             chunk_points: int = 16384) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+             chunk_points: int = 16384) -> Iterator[tuple[np.ndarray, torch.Tensor]]:  # fmt: skip
     """Stream a network's logits along the paths that join pairs of images.
 
     model: (n, C, H, W) -> logits (n, classes). images: (N, C, H, W) float32, normalised; they decide the
     device. pairs: (paths, 2) indices into images. spacing: nu between points. batch_size: images a forward
     pass, by default `default_batch_size`; where memory does not suffice it is halved, which is said. Yields
-    (index (p,), logits (p, points, classes) float32), every path once, paths of equal length together, at most
-    about `chunk_points` points at a time: memory does not grow with the number of paths.
+    (index (p,), logits (p, points, classes) float32 on the images' device), every path once, paths of equal length
+    together, at most about `chunk_points` points at a time: memory does not grow with the number of paths.
 
     In eval mode and IEEE fp32. Every forward pass has the same shape (the last batch is filled up), so a
     point's output does not depend on which paths are measured with it. Raises StudyError on NaN outputs.
@@ -163,8 +163,8 @@ def evaluate(model, images, pairs, spacing: float, *, batch_size: int | None = N
     total = int(ends[-1])
     batch_size = batch_size or default_batch_size(images)
     forward = FastForward(model, images.device, compile)
-    pending: list[np.ndarray] = []
-    done = flushed = 0
+    pending: list[torch.Tensor] = []
+    flushed = 0
     for start in range(0, total, batch_size):
         flat = np.minimum(np.arange(start, start + batch_size), total - 1)
         which = np.searchsorted(ends, flat, side="right")
@@ -174,20 +174,19 @@ def evaluate(model, images, pairs, spacing: float, *, batch_size: int | None = N
             ends_index = torch.as_tensor(pairs[path_index], device=images.device)
             share = torch.as_tensor(step * spacing / distances[path_index], dtype=torch.float32, device=images.device)
             batch = PATHS[path](images[ends_index[:, 0]], images[ends_index[:, 1]], share)
-            logits = forward(batch, -(-(total - start) // batch_size)).float().cpu().numpy()
-        if not np.isfinite(logits).all():
-            raise StudyError("evaluate: the network's output has NaN or infinite values; accepted: finite logits")
+            logits = forward(batch, -(-(total - start) // batch_size)).float()
         pending.append(logits[: total - start])
-        finished = int(np.searchsorted(ends, start + len(pending[-1]), side="right"))
-        held = start + len(pending[-1]) - (ends[flushed - 1] if flushed else 0)
-        if held >= chunk_points or start + batch_size >= total:
-            buffer = np.concatenate(pending)
-            done = 0
-            while flushed < finished:
-                length = points[order[flushed]]
-                same = int(np.searchsorted(points[order[flushed:finished]], length, side="right"))
-                block = buffer[done : done + same * length].reshape(same, length, -1)
-                yield order[flushed : flushed + same], block
-                done += same * length
-                flushed += same
-            pending = [buffer[done:]]
+        end = start + len(pending[-1])
+        if end - (ends[flushed - 1] if flushed else 0) < chunk_points and end < total:
+            continue
+        buffer, finished = torch.cat(pending), int(np.searchsorted(ends, end, side="right"))
+        if not buffer.isfinite().all():
+            raise StudyError("evaluate: the network's output has NaN or infinite values; accepted: finite logits")
+        done = 0
+        while flushed < finished:
+            length = points[order[flushed]]
+            same = int(np.searchsorted(points[order[flushed:finished]], length, side="right"))
+            yield order[flushed : flushed + same], buffer[done : done + same * length].reshape(same, length, -1)
+            done += same * length
+            flushed += same
+        pending = [buffer[done:]]

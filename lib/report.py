@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import data, measure, paths, plots, pretrained, runs, spectrum, training
+from lib import data, measure, paths, plots, pretrained, runs, spectrum
 from lib.along import along, checked_network
 from lib.forward import exact_precision
+from lib.parallel import resolve_device
 from lib.parameters import ROOT, StudyError, check
 
 ALIASING_TOLERANCE = 0.1
@@ -22,7 +23,7 @@ ALIASING_PATHS = 16
 def aliasing(model, dataset: data.Dataset, config: measure.MeasurementConfig, device="auto") -> float:
     """How far the share of power above the cutoff moves when the spacing is halved: the largest relative change of its
     mean over 16 paths (8 within, 8 between), of softmax or logits. 0: the spacing is narrow enough."""
-    device = training.resolve_device(device) if isinstance(device, str) else device
+    device = resolve_device(device) if isinstance(device, str) else device
     labels, num = dataset.y_test.numpy(), min(ALIASING_PATHS // 2, config.num_pairs)
     pairs = np.concatenate([draw(labels, num, config.seed) for draw in
                             (paths.within_class_pairs, paths.between_class_pairs)])  # fmt: skip
@@ -30,8 +31,10 @@ def aliasing(model, dataset: data.Dataset, config: measure.MeasurementConfig, de
     with exact_precision():
         model = checked_network(model, dataset, device)
     for spacing in (config.spacing, config.spacing / 2):
-        found = [[spectrum.power_above(view, spacing, config.cutoff) for view in (spectrum.softmax(logits), logits)]
-                 for _, _, logits in along(model, dataset, pairs, spacing, config.path, device)]  # fmt: skip
+        found = [
+            [spectrum.power_above(view, spacing, config.cutoff).cpu() for view in (spectrum.softmax(logits), logits)]
+            for _, _, logits in along(model, dataset, pairs, spacing, config.path, device)
+        ]
         shares.append(np.concatenate(found, axis=1).mean(1))
     wide, narrow = shares
     changes = np.abs(wide - narrow) / np.maximum(np.maximum(wide, narrow), 1e-9)
@@ -134,7 +137,7 @@ def write(model: str, dataset: str, *, out: Path, weights: str = "", max_images:
           device: str = "auto", **given) -> pd.DataFrame:  # fmt: skip
     """Measure a network by name, print its table and write measure.json and measure.png into `out`. Raises StudyError
     before anything is measured when a name, a file or a number is not acceptable."""
-    target = training.resolve_device(device)
+    target = resolve_device(device)
     network, loaded = named(model, dataset, weights, max_images)
     config = protocol(loaded, **given)
     for draw in (paths.within_class_pairs, paths.between_class_pairs):  # refuses too many before anything runs

@@ -40,9 +40,9 @@ class PreActivationBlock(nn.Module):
         self.shortcut = conv(inputs, outputs, 1, stride) if inputs != outputs else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        activated = F.relu(self.norm1(x))
+        activated = F.relu(self.norm1(x), inplace=True)  # no copy: batch norm's own gradient needs its input alone
         shortcut = x if self.shortcut is None else self.shortcut(activated)
-        return shortcut + self.conv2(F.relu(self.norm2(self.conv1(activated))))
+        return self.conv2(F.relu(self.norm2(self.conv1(activated)), inplace=True)).add_(shortcut)
 
 
 def _groups(block, inputs: int, widths: list[int], blocks: int) -> list[nn.Module]:

@@ -1,10 +1,11 @@
 """The run store: a frozen configuration, its key, its folder; and `sweep`, a map over independent runs.
 
 A configuration is a frozen dataclass with `kind`, `version`, `identity()`, `described()` and
-`execute(device) -> (history, weights)`. Its run is the folder STORE/<key> with config.json, history.npz and,
-where there are any, weights.safetensors; measurements are added beside them. A folder or a measurement
-appears by one atomic rename: what a killed process leaves is never half a run, and of two processes that make
-the same run the first one's stays.
+`execute(device, *needed) -> (history, weights)`, where `needed` are the runs of what its `needs()` names, if it
+has that. Its run is the folder STORE/<key> with config.json, history.npz and, where there are any,
+weights.safetensors; measurements are added beside them. A folder or a measurement appears by one atomic rename:
+what a killed process leaves is never half a run, and of two processes that make the same run the first one's
+stays.
 """
 
 import contextlib
@@ -24,9 +25,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-from lib.parallel import parallel_map, single_thread
+from lib.parallel import parallel_map, resolve_device, single_thread
 from lib.parameters import StudyError, folder
-from lib.training import TrainingConfig, resolve_device
+from lib.training import TrainingConfig
 
 WEIGHTS = "weights.safetensors"
 
@@ -176,7 +177,8 @@ def find_or_execute(config, device: str = "auto", key: str | None = None) -> Run
     target = resolve_device(device)
     started = time.time()
     with single_thread() if target.type == "cpu" else contextlib.nullcontext():
-        history, weights = config.execute(target)
+        needed = [find_or_execute(other, device) for other in getattr(config, "needs", list)()]
+        history, weights = config.execute(target, *needed)
 
     def write(partial: Path) -> None:
         np.savez(partial / "history.npz", **history)

@@ -1,7 +1,8 @@
 """Frequency measures of a function along paths: the published one and the corrected ones, with intervals.
 
-`outputs` is always an array (paths, points, classes): the network's softmax (or logits) at equally spaced
-points of each path. Frequencies are in cycles per nu when `spacing` is in nu. Everything is in float64.
+`outputs` is always (paths, points, classes): the network's softmax (or logits) at equally spaced points of each
+path, an array or a tensor on any device. Frequencies are in cycles per nu when `spacing` is in nu. Everything is in
+float64 where the outputs lie: an array comes out as an array, a tensor as a tensor on the same device.
 """
 
 import functools
@@ -9,136 +10,154 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
+import torch
 
 from lib.parameters import StudyError, check
 
 
-def _as_paths(outputs) -> np.ndarray:
-    outputs = np.asarray(outputs, dtype=np.float64)
-    if outputs.ndim != 3 or outputs.shape[1] < 3:
-        raise StudyError(f"outputs: got shape {outputs.shape}; accepted: (paths, points >= 3, classes)")
-    if not np.isfinite(outputs).all():
-        raise StudyError("outputs: got NaN or infinite values; accepted: finite numbers")
-    return outputs
+def _double(outputs) -> torch.Tensor:
+    return torch.as_tensor(outputs if isinstance(outputs, torch.Tensor) else np.asarray(outputs)).double()
 
 
-def softmax(logits) -> np.ndarray:
+def _of_tensors(function):
+    """Let a function of a float64 tensor (paths, points, classes) take arrays too, which it then gives back."""
+
+    @functools.wraps(function)
+    def wrapped(outputs, *arguments, **options):
+        tensor = _double(outputs)
+        if tensor.ndim != 3 or tensor.shape[1] < 3:
+            raise StudyError(f"outputs: got shape {tuple(tensor.shape)}; accepted: (paths, points >= 3, classes)")
+        if not tensor.isfinite().all():
+            raise StudyError("outputs: got NaN or infinite values; accepted: finite numbers")
+        found = function(tensor, *arguments, **options)
+        if isinstance(outputs, torch.Tensor):
+            return found
+        return tuple(part.numpy() for part in found) if isinstance(found, tuple) else found.numpy()
+
+    return wrapped
+
+
+def softmax(logits):
     """Softmax over the last axis, in float64."""
-    logits = np.asarray(logits, dtype=np.float64)
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
-    return exponentials / exponentials.sum(-1, keepdims=True)
+    found = _double(logits).softmax(-1)
+    return found if isinstance(logits, torch.Tensor) else found.numpy()
 
 
-def high_frequency_fraction(outputs) -> np.ndarray:
+@_of_tensors
+def high_frequency_fraction(outputs):
     """The published summary, HFF: (paths, points, classes) of softmax -> (paths,).
 
     M(k) = mean over classes of |rfft|; HFF = sum of M from bin ceil(K / 10) to K - 2, over the sum of M from 0
     to K - 1, K bins. DC is in, no window, and the last bin is missing above ("Models Out of Line", NeurIPS
     2022). Mostly leakage: any single transition gives about 0.3.
     """
-    magnitude = np.abs(np.fft.rfft(_as_paths(outputs), axis=1)).mean(2)
+    magnitude = torch.fft.rfft(outputs, dim=1).abs().mean(2)
     num_bins = magnitude.shape[1]
-    total = magnitude.sum(1)
-    high = magnitude[:, (num_bins + 9) // 10 : num_bins - 1].sum(1)
-    return np.divide(high, total, out=np.zeros_like(total), where=total > 0)
+    return _ratio(magnitude[:, (num_bins + 9) // 10 : num_bins - 1].sum(1), magnitude.sum(1), 0.0)
 
 
-def detrended(outputs, detrend: str) -> np.ndarray:
+def _ratio(part: torch.Tensor, total: torch.Tensor, least) -> torch.Tensor:
+    """part / total, 0 where the total is not above `least`."""
+    return torch.where(total > least, part / total, 0.0)
+
+
+@_of_tensors
+def detrended(outputs, detrend: str):
     """Outputs made fit for a Fourier transform: "line" subtracts the line through the two end values, "hann"
     subtracts the mean and multiplies by the Hann window."""
-    outputs = _as_paths(outputs)
-    points = outputs.shape[1]
+    points, like = outputs.shape[1], {"dtype": outputs.dtype, "device": outputs.device}
     if check("detrend", detrend, "str") == "line":
-        along = np.linspace(0, 1, points)[None, :, None]
+        along = torch.linspace(0, 1, points, **like)[None, :, None]
         return outputs - ((1 - along) * outputs[:, :1] + along * outputs[:, -1:])
-    return (outputs - outputs.mean(1, keepdims=True)) * np.hanning(points)[None, :, None]
+    return (outputs - outputs.mean(1, keepdim=True)) * torch.hann_window(points, periodic=False, **like)[:, None]
 
 
-def power(outputs, spacing: float, detrend: str) -> tuple[np.ndarray, np.ndarray]:
+@_of_tensors
+def power(outputs, spacing: float, detrend: str):
     """(frequencies (bins,), power (paths, bins)): |rfft|^2 summed over classes, DC dropped to zero."""
     check("spacing", spacing, "float")
-    signal = detrended(outputs, detrend)
-    spectrum = (np.abs(np.fft.rfft(signal, axis=1)) ** 2).sum(2)
+    spectrum = torch.fft.rfft(detrended.__wrapped__(outputs, detrend), dim=1).abs().square().sum(2)
     spectrum[:, 0] = 0
-    return np.fft.rfftfreq(signal.shape[1], spacing), spectrum
+    return torch.fft.rfftfreq(outputs.shape[1], spacing, dtype=spectrum.dtype, device=spectrum.device), spectrum
 
 
-def _above(frequencies: np.ndarray, cutoff: float) -> np.ndarray:
+def _above(frequencies: torch.Tensor, cutoff: float) -> torch.Tensor:
     check("cutoff", cutoff, "float")
     return frequencies >= cutoff * (1 - 1e-12)  # a bin that lies on the cutoff counts
 
 
-def power_above(outputs, spacing: float, cutoff: float, detrend: str = "line") -> np.ndarray:
+@_of_tensors
+def power_above(outputs, spacing: float, cutoff: float, detrend: str = "line"):
     """Corrected measure: fraction of the detrended power at or above `cutoff`, (paths,), 0 to 1.
 
     spacing in nu, cutoff in cycles per nu. A path without any power (to rounding) has fraction 0. Of a nearly
     constant path it is a ratio of two small numbers: read `absolute_power_above` beside it.
     """
-    frequencies, spectrum = power(outputs, spacing, detrend)
-    total = spectrum.sum(1)
-    scale = (np.asarray(outputs, dtype=np.float64) ** 2).sum((1, 2)) * np.shape(outputs)[1]
-    high = spectrum[:, _above(frequencies, cutoff)].sum(1)
-    return np.divide(high, total, out=np.zeros_like(total), where=total > 1e-28 * scale)
+    frequencies, spectrum = power.__wrapped__(outputs, spacing, detrend)
+    scale = outputs.square().sum((1, 2)) * outputs.shape[1]
+    return _ratio((spectrum * _above(frequencies, cutoff)).sum(1), spectrum.sum(1), 1e-28 * scale)
 
 
-def absolute_power_above(outputs, spacing: float, cutoff: float, detrend: str = "line") -> np.ndarray:
+@_of_tensors
+def absolute_power_above(outputs, spacing: float, cutoff: float, detrend: str = "line"):
     """The counterpart of `power_above` in the output's own unit squared: (paths,).
 
     Mean square along the path (summed over classes) of the detrended output's part at or above `cutoff`.
     """
-    frequencies, spectrum = power(outputs, spacing, detrend)
-    points = np.shape(outputs)[1]
-    sides = np.full(len(frequencies), 2.0)  # Parseval: every bin but Nyquist stands for two
+    frequencies, spectrum = power.__wrapped__(outputs, spacing, detrend)
+    points = outputs.shape[1]
+    sides = torch.full_like(frequencies, 2.0)  # Parseval: every bin but Nyquist stands for two
     if points % 2 == 0:
         sides[-1] = 1
-    return (spectrum * sides)[:, _above(frequencies, cutoff)].sum(1) / points**2
+    return (spectrum * sides * _above(frequencies, cutoff)).sum(1) / points**2
 
 
-def binned_power(outputs, spacing: float, detrend: str, edges) -> np.ndarray:
+@_of_tensors
+def binned_power(outputs, spacing: float, detrend: str, edges):
     """Power on common frequency bins: (paths, len(edges) - 1), summing to the fraction of power inside `edges`.
 
     A Fourier bin's power is spread evenly over its width (a bin at the Nyquist frequency: over the half below
     it), so that paths of different length can be averaged.
     edges in cycles per nu, ascending.
     """
-    frequencies, spectrum = power(outputs, spacing, detrend)
-    total = np.maximum(spectrum.sum(1, keepdims=True), np.finfo(float).tiny)
-    width = frequencies[1]
-    borders = np.append(frequencies - width / 2, 0.5 / spacing)
-    cumulative = np.concatenate([np.zeros((len(spectrum), 1)), np.cumsum(spectrum / total, axis=1)], axis=1)
-    return np.diff(np.stack([np.interp(edges, borders, row) for row in cumulative]), axis=1)
+    frequencies, spectrum = power.__wrapped__(outputs, spacing, detrend)
+    edges, half = torch.as_tensor(edges).to(spectrum), frequencies[1] / 2
+    low, high = (frequencies - half)[:, None], (frequencies + half).clamp(max=0.5 / spacing)[:, None]
+    inside = (torch.minimum(high, edges[1:]) - torch.maximum(low, edges[:-1])).clamp(min=0) / (high - low)
+    return spectrum / spectrum.sum(1, keepdim=True).clamp(min=torch.finfo(spectrum.dtype).tiny) @ inside
 
 
-def total_variation(outputs) -> np.ndarray:
+@_of_tensors
+def total_variation(outputs):
     """Length of the curve that the outputs draw: sum over steps of the L2 norm over classes, (paths,)."""
-    return np.linalg.norm(np.diff(_as_paths(outputs), axis=1), axis=2).sum(1)
+    return outputs.diff(dim=1).norm(dim=2).sum(1)
 
 
-def mean_square_derivative(outputs, spacing: float) -> np.ndarray:
+@_of_tensors
+def mean_square_derivative(outputs, spacing: float):
     """Mean over steps of the squared slope, summed over classes, per nu^2: (paths,)."""
     check("spacing", spacing, "float")
-    return ((np.diff(_as_paths(outputs), axis=1) / spacing) ** 2).sum(2).mean(1)
+    return (outputs.diff(dim=1) / spacing).square().sum(2).mean(1)
 
 
 @functools.lru_cache(maxsize=256)
-def _chebyshev_basis(points: int) -> np.ndarray:
+def _chebyshev_basis(points: int) -> torch.Tensor:
     vandermonde = np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, points), min(points - 1, 64))
-    return np.linalg.qr(vandermonde)[0]
+    return torch.from_numpy(np.linalg.qr(vandermonde)[0])
 
 
-def effective_degree(outputs, tolerance: float = 1e-4) -> np.ndarray:
+@_of_tensors
+def effective_degree(outputs, tolerance: float = 1e-4):
     """Least degree whose Chebyshev least-squares fit leaves at most `tolerance` of the variance: (paths,), int.
 
     Needs no periodicity. A constant path has degree 0; degrees above 64 are reported as 65.
     """
-    outputs = _as_paths(outputs)
-    basis = _chebyshev_basis(outputs.shape[1])
-    centred = outputs - outputs.mean(1, keepdims=True)
-    variance = (centred**2).sum((1, 2))
-    energy = (np.einsum("nd,pnc->pdc", basis, centred) ** 2).sum(2)
-    left = variance[:, None] - np.cumsum(energy, axis=1)
-    enough = left <= tolerance * variance[:, None] + 1e-24 * (outputs**2).sum((1, 2))[:, None]
-    return np.where(enough.any(1), enough.argmax(1), basis.shape[1])
+    basis = _chebyshev_basis(outputs.shape[1]).to(outputs.device)
+    centred = outputs - outputs.mean(1, keepdim=True)
+    variance = centred.square().sum((1, 2))
+    left = variance[:, None] - (basis.T @ centred).square().sum(2).cumsum(1)
+    enough = left <= tolerance * variance[:, None] + 1e-24 * outputs.square().sum((1, 2))[:, None]
+    return torch.where(enough.any(1), enough.int().argmax(1), basis.shape[1])
 
 
 class Interval(NamedTuple):

@@ -19,16 +19,17 @@ class Step:
     """Maps a batch of images (n, C, H, W) and label probabilities (n, classes) to the loss, and leaves the gradients
     in the weights' `grad`.
 
-    On a GPU the network runs in bf16 (weights, batch norm and loss in fp32), and the pass is captured as a CUDA
-    graph at the first batch: every batch then has that shape, and costs one launch instead of some hundreds. A
-    network that can't be captured runs uncaptured, which is said. Raises StudyError when memory does not suffice.
+    bf16: convolutions and matrix products in bf16; weights, batch norm's statistics and the loss stay in fp32. On a
+    GPU the pass is captured as a CUDA graph at the first batch: every batch then has that shape, and costs one launch
+    instead of some hundreds. A network that can't be captured runs uncaptured, which is said. Raises StudyError when
+    memory does not suffice.
     """
 
-    def __init__(self, model: torch.nn.Module):
-        self.model, self.replay = model, None
+    def __init__(self, model: torch.nn.Module, bf16: bool = False):
+        self.model, self.bf16, self.replay = model, bf16, None
 
     def eager(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cuda", torch.bfloat16, enabled=images.is_cuda, cache_enabled=False):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
             logits = self.model(images.contiguous(memory_format=torch.channels_last))
         loss = cross_entropy(logits.float(), labels)
         self.model.zero_grad(set_to_none=True)

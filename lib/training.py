@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import math
 import re
-import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -44,6 +43,7 @@ class TrainingConfig:
     frequency: float = 0.0  # cycles per nu
     amplitude: float = 0.0  # batch mean of the smoothing
     wave_on: str = "augmented"  # the image the wave is computed on
+    precision: str = "auto"  # of the passes in training: bf16, fp32; auto: bf16 on a GPU, fp32 on a CPU
     eval_every: int = 1  # epochs between looks at the test set; the last epoch is always looked at
     teacher: "TrainingConfig | None" = None  # distillation: the run whose softmax is learned
     true_label_weight: float = 1.0  # distillation: alpha, the weight on the true labels
@@ -112,29 +112,16 @@ class TrainingConfig:
         dataset = self.load_data()
         return models.build(self.model, dataset.image_shape, dataset.num_classes, self.seed)
 
-    def execute(self, device: torch.device) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]:
+    def execute(self, device: torch.device, teacher=None) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]:
+        """`train`; teacher: the runs.Run of what this configuration `needs`."""
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)  # for networks and policies that draw noise of their own
-            return train(self, device)
+            return train(self, device, teacher)
 
 
 @functools.lru_cache(maxsize=64)
 def _try_model(name: str, image_shape: tuple[int, int, int], num_classes: int) -> None:
     models.build(name, image_shape, num_classes)
-
-
-def resolve_device(device: str) -> torch.device:
-    """auto: CUDA where there is some, else the CPU. Raises StudyError when CUDA is asked for and absent."""
-    check("device", device, "str")
-    if device == "cpu":
-        return torch.device("cpu")
-    with warnings.catch_warnings(record=True) as said:  # a driver that is too old is a warning
-        warnings.simplefilter("always")
-        available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        reason = f" ({str(said[0].message).strip().splitlines()[0][:200]})" if said else ""
-        raise StudyError(f"device: got cuda, but no CUDA device answers{reason}; accepted: auto, cpu")
-    return torch.device("cuda" if available else "cpu")
 
 
 def checkpoint_epochs(num_epochs: int) -> list[int]:
@@ -199,32 +186,29 @@ def update(weights: list, velocity: list, lr: float, config: TrainingConfig) -> 
     torch._foreach_add_(weights, velocity, alpha=-lr * config.momentum)
 
 
-def distillation(config: TrainingConfig, dataset: data.Dataset, device: torch.device):
-    """The function (images, labels) -> labels that mixes in the softmax of the teacher's run, trained if missing.
+def distillation(config: TrainingConfig, dataset: data.Dataset, device: torch.device, teacher=None):
+    """The function (images, labels) -> labels that mixes in the softmax of the run `teacher`.
 
     alpha on the labels, 1 - alpha on the teacher's softmax at temperature 1. Raises StudyError when the teacher
     has another number of classes.
     """
     if config.teacher is None:
         return lambda images, labels: labels
-    from lib import runs  # which reads this module
-
     config.check_teacher(dataset)
-    weights = runs.find_or_execute(config.teacher, device.type).weights(config.teacher.num_epochs)
-    teacher = config.teacher.build()
-    teacher.load_state_dict(weights)
-    teacher.to(device, memory_format=torch.channels_last).eval()
+    network = config.teacher.build()
+    network.load_state_dict(teacher.weights(config.teacher.num_epochs))
+    network.to(device, memory_format=torch.channels_last).eval()
 
     def teach(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            taught = F.softmax(teacher(images.contiguous(memory_format=torch.channels_last)), dim=1)
+            taught = F.softmax(network(images.contiguous(memory_format=torch.channels_last)), dim=1)
         return config.true_label_weight * labels + (1 - config.true_label_weight) * taught
 
     return teach
 
 
-def train(config: TrainingConfig, device: torch.device):
-    """Train one network. Returns (history, weights).
+def train(config: TrainingConfig, device: torch.device, teacher=None):
+    """Train one network, taught by the run `teacher` where there is one. Returns (history, weights).
 
     history: arrays over the evaluated epochs: epoch, train_loss (noisy labels, augmented images), test_loss,
     test_accuracy and, with a wave, test_loss_noisy, noise_fitting, wave_slope; losses in nats, without weight
@@ -245,11 +229,12 @@ def train(config: TrainingConfig, device: torch.device):
     velocity = [torch.zeros_like(weight) for weight in weights]
     step = 0
     augmentation = augment.Pipeline(config.augmentation)
-    teach = distillation(config, dataset, device)
+    teach = distillation(config, dataset, device, teacher)
     wave = targets.wave(config.wave, config.frequency, dataset.image_shape)
     smooth = lambda labels, s: targets.smooth_labels(labels, s, config.amplitude, dataset.num_classes)  # noqa: E731
     noisy_test = smooth(y_test, wave(dataset.normalize(x_test))) if wave else None
-    differentiate = Step(model)
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
+    differentiate = Step(model, bf16)
     kept = set(checkpoint_epochs(config.num_epochs))
     rows, checkpoints = [], {}
     for epoch in range(1, config.num_epochs + 1):

@@ -57,6 +57,7 @@ augmentation: str = "none"  # name: none, or steps joined by +
 num_pairs: int = 200  # paths: within classes, and as many between classes
 spacing: float = 0.15  # nu: between neighbouring points of a path
 cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -141,7 +142,7 @@ ax.legend(fontsize="small");
 
 # %%
 common = {name: parameters[name] for name in
-          ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "augmentation")}  # fmt: skip
+          ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision", "augmentation")}  # fmt: skip
 configs = [TrainingConfig(**common, seed=seed) for seed in seeds]
 how = measure.MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=cutoff)
 pd.DataFrame({"network": [f"{model}, seed {seed}" for seed in seeds], "epochs": num_epochs, "paths": 2 * num_pairs})
@@ -193,7 +194,7 @@ for run, config in zip(made, configs, strict=True):
     for halvings in (0, 1, 2):
         step = spacing / 2**halvings
         for _, logits in paths.evaluate(network(run, config), images, pairs, step):
-            outputs = spectrum.softmax(logits)
+            outputs = spectrum.softmax(logits.numpy())
             rows += [{"seed": config.seed, "spacing": step, "hff": hff, "power": power} for hff, power in
                      zip(spectrum.high_frequency_fraction(outputs), spectrum.power_above(outputs, step, cutoff), strict=True)]  # fmt: skip
 refined = pd.DataFrame(rows).groupby(["seed", "spacing"]).mean()

@@ -63,6 +63,7 @@ batch_size: int = 128  # images: a training step
 lr: float = 0.1  # per step: learning rate at the start of the cosine
 augmentation: str = "none"  # name: none, or steps joined by +
 clean_arm: bool = False  # switch: repeat with the wave computed on the unaugmented image
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -98,7 +99,7 @@ ax.legend(fontsize="small");
 
 # %%
 common = {name: parameters[name] for name in
-          ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "augmentation", "amplitude")}  # fmt: skip
+          ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision", "augmentation", "amplitude")}  # fmt: skip
 arms = ["augmented", "clean"] if clean_arm else ["augmented"]
 configs = [
     TrainingConfig(**common, seed=seed, wave="radial", frequency=frequency, wave_on=wave_on)

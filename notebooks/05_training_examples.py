@@ -49,6 +49,7 @@ augmentation: str = "none"  # name: none, or steps joined by +, see lib.augment
 num_pairs: int = 200  # paths: within classes, and as many between classes
 spacing: float = 0.15  # nu: between neighbouring points of a path
 cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -61,7 +62,7 @@ plots.style()
 # A seed draws one order of the images; every size takes the first of them, so smaller sets lie inside larger ones.
 
 # %%
-common = {name: parameters[name] for name in ("dataset", "model", "num_test", "batch_size", "lr", "augmentation")}
+common = {name: parameters[name] for name in ("dataset", "model", "num_test", "batch_size", "lr", "precision", "augmentation")}
 
 
 def steps_per_epoch(size):

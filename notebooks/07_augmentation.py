@@ -65,6 +65,7 @@ lr: float = 0.1  # per step: learning rate at the start of the cosine
 num_pairs: int = 200  # paths: within classes, and as many between classes
 spacing: float = 0.15  # nu: between neighbouring points of a path
 cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -75,7 +76,7 @@ plots.style()
 # ## The experiment
 
 # %%
-names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr")
+names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision")
 common = {name: parameters[name] for name in names}
 configs = [TrainingConfig(**common, seed=seed, augmentation=name) for seed in seeds for name in augmentations]
 how = measure.MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=cutoff)

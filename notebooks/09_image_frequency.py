@@ -56,6 +56,7 @@ num_test: int = 500  # images: every measure is taken on
 batch_size: int = 128  # images: a training step
 lr: float = 0.1  # per step: learning rate at the start of the cosine
 augmentation: str = "none"  # name: none, or steps joined by +, see lib.augment
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -86,7 +87,7 @@ figure.suptitle("Directions, and the 1-99 % range of the images along them", y=1
 # ## The experiment
 
 # %%
-names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "augmentation", "amplitude")
+names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision", "augmentation", "amplitude")
 common = {name: parameters[name] for name in names}
 plan = [{"wave": name, "frequency": frequency, "matched": False} for name in directions for frequency in frequencies]
 plan += [{"wave": name, "frequency": periods / reach[name], "matched": True} for name in [*directions, *mixed]]

@@ -49,6 +49,7 @@ augmentation: str = "none"  # name: none, or steps joined by +, see lib.augment
 num_pairs: int = 200  # paths: within classes, and as many between classes
 spacing: float = 0.15  # nu: between neighbouring points of a path
 cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -74,7 +75,7 @@ for ax, name in zip(axes[2:], ("f", "1/f"), strict=True):
 # augmentation does has nothing to do with the pattern.
 
 # %%
-names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr")
+names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision")
 common = {name: parameters[name] for name in names}
 before = "" if augmentation == "none" else f"{augmentation}+"
 arms = {"none": {"augmentation": augmentation},

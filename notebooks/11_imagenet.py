@@ -62,6 +62,7 @@ top1: list[float] = [0.582]  # share: known top-1 of each network
 family: str = "mobilenetv1"  # name: networks that have it in theirs are one family of several widths
 feature_network: str = "torchvision:squeezenet1_1"  # name: gives features for diversity, is left out of its claims
 num_points: int = 64  # points: on an ImageNet path of median length
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -83,7 +84,7 @@ if not images:
 # %%
 made, found, within = [], [], pd.DataFrame()
 if not images:
-    names = ("model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "augmentation")
+    names = ("model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision", "augmentation")
     common = {name: parameters[name] for name in names}
     merged = {seed: f"{dataset}+merged:{'-'.join(map(str, sizes))}:{seed}" for seed in seeds}
     configs = [TrainingConfig(**common, dataset=merged[seed], seed=seed) for seed in seeds]

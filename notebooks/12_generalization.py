@@ -59,6 +59,7 @@ augmentation: str = "none"  # name: none, or steps joined by +, see lib.augment
 num_pairs: int = 200  # paths: within classes, and as many between classes
 spacing: float = 0.15  # nu: between neighbouring points of a path
 cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -72,7 +73,7 @@ plots.style()
 # baseline is trained here if no other notebook has done so.
 
 # %%
-names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "augmentation")
+names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision", "augmentation")
 common = {name: parameters[name] for name in names}
 baseline = [TrainingConfig(**common, seed=seed) for seed in seeds]
 how = measure.MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=cutoff)

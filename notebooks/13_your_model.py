@@ -50,6 +50,7 @@ augmentation: str = "none"  # name: of the reference, none, or steps joined by +
 num_pairs: int = 200  # paths: within classes, and as many between classes
 spacing: float = 0.15  # nu: between neighbouring points of a path
 cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
@@ -140,7 +141,7 @@ print(f"at half the spacing the share moves by {moved:.1%}: {'narrow enough' if 
 # reference runs that have a lower value.
 
 # %%
-names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "augmentation")
+names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision", "augmentation")
 references = [TrainingConfig(**{name: parameters[name] for name in names}, seed=seed) for seed in seeds]
 made = runs.sweep(references, device)
 summary = measure.final(references, how, device)[0]

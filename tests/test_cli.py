@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import cli, execute, runs
+from lib import execute, profiles, runs
 from lib.parameters import ROOT
 
 
@@ -132,26 +132,26 @@ def test_unknown_notebook_or_profile(study, store, arguments):
 def test_bad_profile_is_refused(study, store, tmp_path, monkeypatch, text, word):
     (tmp_path / "params" / "mine").mkdir(parents=True)
     (tmp_path / "params" / "mine" / "common.yaml").write_text(text)
-    monkeypatch.setattr(cli, "PARAMS", tmp_path / "params")
+    monkeypatch.setattr(profiles, "PARAMS", tmp_path / "params")
     refused(study("run", "02", "--profile", "mine"), word, store)
 
 
 @pytest.mark.parametrize("profile", [path.name for path in sorted((ROOT / "params").iterdir())])
 def test_every_profile_names_known_parameters_of_the_right_type(profile):
-    assert set(cli.resolve(cli.notebook_names(), profile, [])) == set(cli.notebook_names())
+    assert set(profiles.resolve(profiles.notebook_names(), profile, [])) == set(profiles.notebook_names())
 
 
 def test_profile_files_belong_to_notebooks():
     stems = {path.stem for path in (ROOT / "params").rglob("*.yaml")}
-    assert stems <= {"common", *cli.notebook_names()}
+    assert stems <= {"common", *profiles.notebook_names()}
 
 
 def test_option_beats_notebook_yaml_beats_common(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "common.yaml").write_text("lr: 0.3\nnum_epochs: 7\nbatch_size: 9")
     (tmp_path / "mine" / "02_noise_fitting.yaml").write_text("lr: 0.2\nnum_epochs: 8")
-    monkeypatch.setattr(cli, "PARAMS", tmp_path)
-    resolved = cli.resolve(["02_noise_fitting", "03_training_time"], "mine", ["lr=0.1", "frequencies=[1.0]"])
+    monkeypatch.setattr(profiles, "PARAMS", tmp_path)
+    resolved = profiles.resolve(["02_noise_fitting", "03_training_time"], "mine", ["lr=0.1", "frequencies=[1.0]"])
     assert resolved["02_noise_fitting"] == {"lr": 0.1, "num_epochs": 8, "batch_size": 9, "frequencies": [1.0]}
     assert resolved["03_training_time"] == {"lr": 0.1, "num_epochs": 7, "batch_size": 9}
 

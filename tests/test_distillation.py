@@ -52,7 +52,7 @@ def test_target_mixes_labels_with_the_teachers_softmax(configure, store, weight)
     dataset = student.load_data()
     images = dataset.normalize(dataset.x_train[:50])
     labels = torch.nn.functional.one_hot(dataset.y_train[:50], 10).float()
-    found = training.distillation(student, dataset, CPU)(images, labels)
+    found = training.distillation(student, dataset, CPU, run)(images, labels)
     expected = weight * labels.numpy() + (1 - weight) * softmax_of(run, 4, images)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
@@ -78,7 +78,7 @@ def test_training_sees_the_mixed_target(configure, store, monkeypatch):
     monkeypatch.setattr(torch.nn.Sequential, "forward", watched)
     monkeypatch.setattr(step, "cross_entropy", lambda z, y: wanted.append(y) or loss(z, y))
     student = configure(teacher=teacher, true_label_weight=0.25, num_epochs=1, num_train=64, augmentation="flip_crop")
-    student.execute(CPU)
+    student.execute(CPU, run)
     (taught_in, taught), (trained_in, trained) = seen[:2]
     assert (taught_in, trained_in) == (False, True)
     assert torch.equal(taught, trained)
@@ -118,7 +118,7 @@ def test_three_generations_chain(chain, store):
     dataset = configs[0].load_data()
     images, nothing = dataset.normalize(dataset.x_test[:20]), torch.zeros(20, 10)
     for teacher, student in zip(made, configs[1:], strict=False):  # each is taught by the one before
-        taught = training.distillation(student, dataset, CPU)(images, nothing) / 0.5
+        taught = training.distillation(student, dataset, CPU, teacher)(images, nothing) / 0.5
         np.testing.assert_allclose(taught, softmax_of(teacher, 2, images), atol=1e-5)
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import forward, paths
+from lib import forward, models, paths
 from lib.forward import FastForward
 from lib.parameters import StudyError
 from lib.step import Step
@@ -32,7 +32,7 @@ def nothing_said(monkeypatch):
 def outputs(model, pairs):
     images = torch.randn(6, 3, 2, 2, generator=torch.Generator().manual_seed(0)) * 20
     stream = paths.evaluate(model, images, pairs, 1.0, batch_size=16, compile=False)
-    return torch.cat([torch.from_numpy(block).flatten(0, 1) for _, block in stream])
+    return torch.cat([block.flatten(0, 1) for _, block in stream])
 
 
 def test_measuring_halves_the_batch_when_memory_does_not_suffice():
@@ -76,17 +76,30 @@ def test_step_leaves_the_gradients_of_the_mean_cross_entropy():
     torch.testing.assert_close(model[1].weight.grad, residual.T @ images.flatten(1))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the captured step needs one")
-@pytest.mark.parametrize("name", ["mlp-2-64", "wrn-10-1", "resnet8-8"])
-def test_captured_step_equals_the_eager_one(name):
-    from lib import models
+@pytest.mark.parametrize("name", ["mlp-2-64", "resnet8-8"])
+def test_step_in_bf16_leaves_nearly_the_gradients_of_fp32_in_fp32(name):
+    single, half = (models.build(name, (1, 8, 8), 10).train() for _ in range(2))
+    images = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = nn.functional.one_hot(torch.arange(64) % 10, 10).float()
+    expected, found = Step(single)(images, labels), Step(half, bf16=True)(images, labels)
+    assert found.dtype == torch.float32
+    assert found != expected
+    torch.testing.assert_close(found, expected, rtol=2e-2, atol=0)
+    for one, other in zip(single.parameters(), half.parameters(), strict=True):
+        assert other.grad.dtype == other.dtype == torch.float32
+        assert (other.grad - one.grad).norm() < 0.3 * one.grad.norm()  # 8 bits, and ReLUs that switch
 
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the captured step needs one")
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("name", ["mlp-2-64", "wrn-10-1", "resnet8-8"])
+def test_captured_step_equals_the_eager_one(name, bf16):
     eager, captured = (models.build(name, (3, 32, 32), 10).cuda().train() for _ in range(2))
-    step, generator = Step(captured), torch.Generator("cuda").manual_seed(0)
+    step, generator = Step(captured, bf16), torch.Generator("cuda").manual_seed(0)
     for _ in range(3):
         images = torch.randn(32, 3, 32, 32, device="cuda", generator=generator)
         labels = torch.softmax(torch.randn(32, 10, device="cuda", generator=generator), 1)
-        expected, found = Step(eager).eager(images, labels), step(images, labels)
+        expected, found = Step(eager, bf16).eager(images, labels), step(images, labels)
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
         for one, other in zip(eager.parameters(), captured.parameters(), strict=True):
             torch.testing.assert_close(other.grad, one.grad, rtol=2e-2, atol=2e-3)

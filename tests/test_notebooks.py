@@ -10,8 +10,8 @@ import nbformat
 import pytest
 
 from lib import scoreboard
-from lib.cli import inspect
 from lib.parameters import LIMITS, ROOT, TYPES
+from lib.profiles import inspect
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RESULTS = sorted((ROOT / "results").glob("*/[0-9]*.ipynb"))

@@ -2,6 +2,7 @@ import copy
 import itertools
 import subprocess
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from lib import forward, models, paths
+from lib.forward import FastForward
 from lib.parameters import ROOT, StudyError
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 2, 2, 0, 1, 1, 0, 2, 0, 1] * 2)
@@ -68,7 +70,7 @@ def collected(*arguments, **options):
         assert len(index) == len(logits)
         for path, outputs in zip(index, logits, strict=True):
             assert int(path) not in found
-            found[int(path)] = outputs
+            found[int(path)] = outputs.numpy()
     return found
 
 
@@ -344,6 +346,29 @@ def test_evaluate_is_in_ieee_precision_and_restores_the_flags(fast_precision):
     assert all(flags == ["ieee"] * len(FLAGS) for flags in witness.flags)
     assert set(witness.types) == {torch.float32}
     assert precision_flags() == fast_precision
+
+
+class Slow(nn.Module):
+    """Takes its time over images in one layout."""
+
+    def __init__(self, layout):
+        super().__init__()
+        self.layout, self.convolution = layout, nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        time.sleep(0.02 * x.is_contiguous(memory_format=self.layout))
+        return self.convolution(x).mean((2, 3))
+
+
+@pytest.mark.parametrize("slow", [torch.contiguous_format, torch.channels_last])
+def test_the_faster_layout_is_taken(slow):
+    model, images = Slow(slow).eval(), torch.randn(4, 3, 8, 8)
+    forward = FastForward(model, torch.device("cpu"), compile=False)
+    assert forward.layout is torch.channels_last  # on a CPU it is known
+    forward.layout = None
+    with torch.inference_mode():
+        torch.testing.assert_close(forward(images, 1), model(images))
+    assert {forward.layout, slow} == {torch.contiguous_format, torch.channels_last}
 
 
 def test_precision_flags_are_restored_after_an_exception(fast_precision):

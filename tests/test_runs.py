@@ -88,7 +88,7 @@ def test_key_does_not_depend_on_how_a_number_is_written(configure):
 
 OTHER = {"model": "mlp-1-17", "seed": 1, "num_epochs": 3, "num_train": 100, "num_test": 100, "batch_size": 128,
          "lr": 0.2, "momentum": 0.8, "weight_decay": 1e-3, "grad_clip": 1.0, "augmentation": "flip_crop",
-         "wave_on": "clean", "eval_every": 2}  # fmt: skip
+         "wave_on": "clean", "eval_every": 2, "precision": "bf16"}  # fmt: skip
 WAVE = {"wave": "radial", "frequency": 0.1, "amplitude": 0.3}
 
 

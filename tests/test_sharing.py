@@ -7,7 +7,7 @@ import sys
 import nbformat
 import pytest
 
-from lib import cli, runs, scoreboard
+from lib import cli, profiles, runs, scoreboard
 
 NOTEBOOKS = ("03_training_time", "06_weight_decay", "08_distillation", "12_generalization")
 # The wave is so slow that two epochs fit a part of it: notebook 06 looks for the epoch of half of that part.
@@ -41,7 +41,9 @@ def study(store, tmp_path, monkeypatch, capfd):
     """Run a notebook with tiny parameters: study("03_training_time") -> (runs trained, keys of the runs it read)."""
 
     def call(name):
-        options = [part for key, value in TINY.items() if key in cli.inspect(name) for part in ("-p", f"{key}={value}")]
+        options = [
+            part for key, value in TINY.items() if key in profiles.inspect(name) for part in ("-p", f"{key}={value}")
+        ]
         monkeypatch.setattr(sys, "argv", ["study", "run", name, *options, "--out", str(tmp_path)])
         capfd.readouterr()
         status = 0

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
 from lib import spectrum
 from lib.parameters import StudyError
@@ -397,3 +398,28 @@ def test_bootstrap_follows_its_seed():
 def test_bootstrap_refuses_nan_and_unequal_lengths(values, groups):
     with pytest.raises(StudyError, match=r"^bootstrap: "):
         spectrum.bootstrap(values, groups)
+
+
+TAKEN = {
+    "softmax": spectrum.softmax,
+    "hff": spectrum.high_frequency_fraction,
+    "detrended": lambda x: spectrum.detrended(x, "hann"),
+    "power": lambda x: spectrum.power(x, 0.5, "line")[1],
+    "share": lambda x: spectrum.power_above(x, 0.5, 0.1),
+    "absolute": lambda x: spectrum.absolute_power_above(x, 0.5, 0.1),
+    "binned": lambda x: spectrum.binned_power(x, 0.5, "line", np.linspace(0, 1, 9)),
+    "variation": spectrum.total_variation,
+    "derivative": lambda x: spectrum.mean_square_derivative(x, 0.5),
+    "degree": spectrum.effective_degree,
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_tensor_comes_out_as_a_tensor_and_equals_the_array(name):
+    """In double precision also where the network's output is in single."""
+    array = random_paths(25).astype(np.float32)
+    of_array, of_tensor = TAKEN[name](array), TAKEN[name](torch.from_numpy(array))
+    assert isinstance(of_array, np.ndarray)
+    assert isinstance(of_tensor, torch.Tensor)
+    assert of_array.dtype in (np.float64, np.int64)
+    np.testing.assert_array_equal(of_array, of_tensor.numpy())
