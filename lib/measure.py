@@ -96,42 +96,45 @@ def measure(model, dataset: Dataset, config: MeasurementConfig | None = None, de
     calibration = temperature(test_logits, labels)
     scale = (test_logits - test_logits.mean(1, keepdims=True)).std() or 1.0  # of a constant network
     edges = np.linspace(0, 0.5 / config.spacing, NUM_BINS + 1)
-    rows, spectra = [], []
+    blocks, spectra = [], []
     with tqdm(total=2 * config.num_pairs, unit="path", desc="paths", disable=not progress, mininterval=0.5) as bar:
         for kind in pairs:
-            sums, count = dict.fromkeys(REPRESENTATIONS, 0.0), 0
+            total, count = 0.0, 0
             for ends, distances, logits in along(model, dataset, pairs[kind], config.spacing, config.path, device):
-                usable = correct[ends].all(1)
+                usable, logits = correct[ends].all(1), logits.double()
+                views = torch.cat([spectrum.softmax(logits), spectrum.softmax(logits / calibration),
+                                   (logits - logits.mean(-1, keepdim=True)) / scale])  # fmt: skip
+                blocks.append({"kind": np.full(len(ends), kind), "a": ends[:, 0], "b": ends[:, 1],
+                               "distance": distances, "correct": usable, **_by_path(views, config)})  # fmt: skip
+                binned = spectrum.binned_power(views, config.spacing, "line", edges)
+                total = total + binned.unflatten(0, (3, -1))[:, torch.as_tensor(usable, device=device)].sum(1)
                 count += int(usable.sum())
-                chosen = torch.as_tensor(usable, dtype=torch.float64, device=logits.device)
-                logits = logits.double()
-                views = {
-                    "softmax": spectrum.softmax(logits),
-                    "calibrated": spectrum.softmax(logits / calibration),
-                    "logits": (logits - logits.mean(-1, keepdim=True)) / scale,
-                }
-                found = {"hff": spectrum.high_frequency_fraction(views["softmax"])}
-                for name, outputs in views.items():
-                    found[f"power_{name}"] = spectrum.power_above(outputs, config.spacing, config.cutoff)
-                    found[f"absolute_{name}"] = spectrum.absolute_power_above(outputs, config.spacing, config.cutoff)
-                    found[f"variation_{name}"] = spectrum.total_variation(outputs)
-                    found[f"derivative_{name}"] = spectrum.mean_square_derivative(outputs, config.spacing)
-                    found[f"degree_{name}"] = spectrum.effective_degree(outputs)
-                    sums[name] += chosen @ spectrum.binned_power(outputs, config.spacing, "line", edges)
-                values = torch.stack([column.double() for column in found.values()], 1).cpu().numpy()
-                rows.append(pd.DataFrame({"kind": kind, "a": ends[:, 0], "b": ends[:, 1], "distance": distances,
-                                          "correct": usable, **dict(zip(found, values.T, strict=True))}))  # fmt: skip
                 bar.update(len(ends))
-            spectra += [pd.DataFrame({"kind": kind, "representation": name, "cycles_per_nu": edges[:-1],
-                                      "power": (total / max(1, count)).cpu()})
-                        for name, total in sums.items()]  # fmt: skip
-    by_path = pd.concat(rows, ignore_index=True).sort_values(["kind", "a", "b"], ignore_index=True)
-    by_path = by_path.astype({f"degree_{name}": int for name in REPRESENTATIONS})
+            spectra += [pd.DataFrame({"kind": kind, "representation": name, "cycles_per_nu": edges[:-1], "power": row})
+                        for name, row in zip(REPRESENTATIONS, (total / max(1, count)).cpu(), strict=True)]  # fmt: skip
+    columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    by_path = pd.DataFrame(columns).astype({f"degree_{name}": int for name in REPRESENTATIONS})
+    by_path = by_path.sort_values(["kind", "a", "b"], ignore_index=True)
     with exact_precision():
         some = dataset.normalize(dataset.x_test[: min(500, held_images(dataset))].to(device))
         network = at_images(model, some, dataset.y_test, batch_size=max(1, point_batch(dataset, 800) // 8))
     network["accuracy"] = correct.mean()
     return Measurement(network, by_path, pd.concat(spectra, ignore_index=True))
+
+
+def _by_path(views: torch.Tensor, config: MeasurementConfig) -> dict[str, np.ndarray]:
+    """The measures of paths by column name; views: (3 paths, points, classes), one representation after the other."""
+    found = {
+        "power": spectrum.power_above(views, config.spacing, config.cutoff),
+        "absolute": spectrum.absolute_power_above(views, config.spacing, config.cutoff),
+        "variation": spectrum.total_variation(views),
+        "derivative": spectrum.mean_square_derivative(views, config.spacing),
+        "degree": spectrum.effective_degree(views),
+    }
+    hff = spectrum.high_frequency_fraction(views[: len(views) // 3])
+    columns = torch.stack([column.double() for column in found.values()]).reshape(-1, len(hff))
+    names = ["hff"] + [f"{measure}_{name}" for measure in found for name in REPRESENTATIONS]
+    return dict(zip(names, torch.cat([hff[None], columns]).cpu().numpy(), strict=True))
 
 
 def table(found: Measurement) -> pd.DataFrame:

@@ -92,10 +92,10 @@ def bench(found: dict):
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.5))
     for ax, task in zip(axes, ("measuring", "training"), strict=False):
         names = [row["model"] for row in found["models"]]
-        for number, way in enumerate(("eager", "fast", "compiled", "floor")):
+        for number, way in enumerate(("eager", "fast", "compiled", "bf16", "floor")):
             rates = [row[task].get(way, float("nan")) for row in found["models"]]
             if any(rate == rate for rate in rates):
-                ax.bar([i + 0.2 * (number - 1.5) for i in range(len(names))], rates, 0.2, label=way, color=f"C{number}")
+                ax.bar([i + 0.17 * (number - 2) for i in range(len(names))], rates, 0.17, label=way, color=f"C{number}")
         ax.set(title=f"{task}, 32 x 32 pixels", ylabel="images/s", yscale="log", xticks=range(len(names)))
         ax.set_xticklabels(names, rotation=20)
         ax.legend(fontsize="small")

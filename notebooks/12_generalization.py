@@ -79,7 +79,7 @@ baseline = [TrainingConfig(**common, seed=seed) for seed in seeds]
 how = measure.MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=cutoff)
 runs.sweep(baseline, device)
 measure.final(baseline, how, device)
-summary, made = measure.stored(how, dataset, num_test=num_test)
+summary, made = measure.stored(how, dataset, num_test=num_test, precision=precision)
 summary["intervention"] = "baseline"
 usual = vars(baseline[0])
 for column in ("num_epochs", "model", "num_train", "weight_decay", "augmentation", "true_label_weight"):

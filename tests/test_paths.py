@@ -346,6 +346,7 @@ def test_evaluate_is_in_ieee_precision_and_restores_the_flags(fast_precision):
     assert all(flags == ["ieee"] * len(FLAGS) for flags in witness.flags)
     assert set(witness.types) == {torch.float32}
     assert precision_flags() == fast_precision
+    assert not torch.backends.cudnn.benchmark
 
 
 class Slow(nn.Module):
