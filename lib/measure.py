@@ -244,7 +244,7 @@ def stored(how: MeasurementConfig, dataset: str, **fields) -> tuple[pd.DataFrame
     when they are fewer than two."""
     name = re.sub(r":.*/", ":", dataset)
     summaries, found = [], []
-    for run in runs.all_runs():
+    for run in sorted(runs.all_runs(), key=lambda run: run.key):  # an order that no clock decides
         wanted = {"dataset": name, "wave": "none", **fields}
         if run.record["kind"] == "classifier" and wanted.items() <= run.config.items():
             epoch = run.config["num_epochs"]
