@@ -21,6 +21,7 @@ def over_seeds(table, x: str, y: str, hue: str | None = None, *, title: str, xla
     ax = ax or plt.subplots()[1]
     steps = table[hue].nunique() if hue is not None and table[hue].dtype.kind in "if" else 0
     palette = sns.color_palette("viridis", steps) if steps else PALETTE if hue is not None else None
+    table = table.reset_index(drop=True)  # seaborn takes each label of a row for one row
     sns.lineplot(table, x=x, y=y, hue=hue, palette=palette, errorbar=("pi", 100), ax=ax, marker=marker or None,
                  markersize=4, legend="full" if hue is not None else False)  # fmt: skip
     if logx:
@@ -90,20 +91,26 @@ def bench(found: dict):
     """The figure of `bench.report`: images/s of the ways and of the floor, and cost against size."""
     style()
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.5))
+    peaks = [row["peak MB"] for row in found["cost"]["paths"]]
+    units = {"paths": f"paths (peak memory {peaks[0]:.0f} MB to {peaks[-1]:.0f} MB)", "runs": "runs"}
     for ax, task in zip(axes, ("measuring", "training"), strict=False):
         names = [row["model"] for row in found["models"]]
-        for number, way in enumerate(("eager", "fast", "compiled", "bf16", "floor")):
+        usual = "bf16" if task == "training" and "bf16 FLOP/s" in found["ceilings"] else "fp32"
+        labels = {"eager": "eager, fp32", "fast": f"this study's, {usual}", "compiled": "compiled, fp32",
+                  "bf16": "this study's, bf16", "floor": f"floor, {usual}"}  # fmt: skip
+        for number, (way, label) in enumerate(labels.items()):
             rates = [row[task].get(way, float("nan")) for row in found["models"]]
             if any(rate == rate for rate in rates):
-                ax.bar([i + 0.17 * (number - 2) for i in range(len(names))], rates, 0.17, label=way, color=f"C{number}")
+                places = [i + 0.17 * (number - 2) for i in range(len(names))]
+                ax.bar(places, rates, 0.17, label=label, color=f"C{number}")
         ax.set(title=f"{task}, 32 x 32 pixels", ylabel="images/s", yscale="log", xticks=range(len(names)))
         ax.set_xticklabels(names, rotation=20)
         ax.legend(fontsize="small")
     for unit, marker in (("paths", "o"), ("runs", "s")):
         rows = found["cost"][unit]
-        axes[2].plot([row[unit] for row in rows], [row["seconds"] for row in rows], marker=marker, label=unit)
+        axes[2].plot([row[unit] for row in rows], [row["seconds"] for row in rows], marker=marker, label=units[unit])
     axes[2].set(title="cost of more paths, of more runs", xlabel="number", ylabel="seconds", xscale="log", yscale="log")
-    axes[2].legend(fontsize="small")
+    axes[2].legend(fontsize="small", loc="lower right")
     figure.suptitle(found["device"])
     figure.tight_layout()
     return figure
