@@ -96,11 +96,11 @@ def plain_loop(model, images, pairs, spacing: float) -> torch.Tensor:
         return torch.cat([model(batch) for batch in torch.cat(points).split(BATCH)])
 
 
-def measuring(name: str, device: torch.device, flop: float) -> dict:
+def measuring(name: str, device: torch.device) -> dict:
     """Images/s along paths of about 64 points: the eager loop, `paths.evaluate`, of WRN-28-2 also compiled."""
     work = 1e13 if device.type == "cuda" else 6e11  # so that a lap takes some seconds
-    num_paths = min(max(int(work / flop / 64), 4), 400)
     model = models.build(name, SHAPE, CLASSES).to(device)
+    num_paths = min(max(int(work / counts(model)["FLOP"] / 64), 4), 400)
     noise = torch.Generator().manual_seed(0)
     images = torch.randn(2 * num_paths, *SHAPE, generator=noise).to(device)
     pairs, spacing = np.arange(2 * num_paths).reshape(-1, 2), (2 * np.prod(SHAPE)) ** 0.5 / 64
@@ -259,14 +259,8 @@ def report(names: list[str], device: str, out: Path, say=print) -> dict:
             "training": max(3 * row["FLOP"] / peak, 3 * width * row["layers"] / limits["bytes/s"]),
         }
         say(f"{row['model']}: {row['parameters']:,} parameters, {row['FLOP'] / 1e9:.3g} GFLOP/image forward")
-        for task, work in (
-            (
-                "measuring",
-                lambda row=row: measuring(row["model"], target, row["FLOP"]),
-            ),
-            ("training", lambda row=row: training(row["model"], target)),
-        ):
-            rates = work()
+        for task, work in (("measuring", measuring), ("training", training)):
+            rates = work(row["model"], target)
             best = max(rates["fast"], rates.get("compiled", 0))
             rates |= {"floor": 1 / floors[task], "times eager": best / rates["eager"],
                       "times floor's time": 1 / floors[task] / best}  # fmt: skip

@@ -219,6 +219,7 @@ def train(config: TrainingConfig, device: torch.device, teacher=None):
     generator = torch.Generator(device).manual_seed(config.seed)
     order = np.random.default_rng(config.seed).permutation(len(dataset.x_train))[: config.num_train]
     x_train, y_train = dataset.x_train[order].to(device), dataset.y_train[order].to(device)
+    hard_labels = F.one_hot(y_train, dataset.num_classes).float()
     x_test, y_test = dataset.x_test.to(device), dataset.y_test.to(device)
     batch_size = min(config.batch_size, len(x_train))
     steps_per_epoch = len(x_train) // batch_size
@@ -242,7 +243,7 @@ def train(config: TrainingConfig, device: torch.device, teacher=None):
         shuffled = torch.randperm(len(x_train), device=device, generator=generator)
         for batch in shuffled[: steps_per_epoch * batch_size].split(batch_size):
             pixels = x_train[batch]
-            labels = F.one_hot(y_train[batch], dataset.num_classes).float()
+            labels = hard_labels[batch]
             images = dataset.normalize(augmentation.raw(pixels))
             images, labels = augmentation.normalized(images, labels, generator)
             if wave:

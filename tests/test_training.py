@@ -4,11 +4,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lib import models, parallel, targets, training
 from lib.parameters import StudyError
 from lib.runs import find_or_execute
-from lib.training import TrainingConfig
+from lib.training import TrainingConfig, train
 
 CPU = torch.device("cpu")
 
@@ -370,3 +371,38 @@ def test_divergence_is_an_error(configure):
     with pytest.raises(StudyError, match=r"training diverged in epoch 1 .*lower lr") as caught:
         history(configure(lr=1e30, grad_clip=1e30))
     assert "\n" not in str(caught.value)
+
+
+class Looks(TorchDispatchMode):
+    """Counts how often a value is looked at, for which a GPU would have to be waited for."""
+
+    names = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "_unique2")
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, operator, types, arguments=(), options=None):
+        name = operator.overloadpacket.__name__
+        masks = [index for index in arguments[1] if index is not None] if name in ("index", "index_put_") else []
+        self.count += name in self.names or any(mask.dtype == torch.bool for mask in masks)
+        return operator(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("augmentation", ["none", "flip_crop+cutout", "frequency:1:0.5"])
+def test_no_value_is_looked_at_within_an_epoch(configure, augmentation):
+    counts = []
+    for num_train in (64, 640):  # 2 steps an epoch, and 20
+        with Looks() as looks:
+            train(configure(model="resnet8-4", num_train=num_train, batch_size=32, augmentation=augmentation), CPU)
+        counts.append(looks.count)
+    assert counts[0] == counts[1]
+    assert counts[0] >= 2 * 3  # the losses and the accuracy of each epoch
+
+
+def test_a_look_is_counted():
+    with Looks() as looks:
+        torch.ones(1).item()
+        torch.arange(3)[torch.arange(3) > 1]
+        bool(torch.ones(1) > 0)
+    assert looks.count == 3
