@@ -5,14 +5,10 @@ take the time that the device's arithmetic or its memory would need, whichever i
 matrix product and a large copy reach in the same run.
 """
 
-import contextlib
 import functools
 import json
 import platform
-import resource
 import statistics
-import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -21,15 +17,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib import augment, models, paths, plots, runs
+from lib.cost import scaling, temporary_store
 from lib.forward import FastForward, exact_precision
 from lib.parallel import num_workers, resolve_device
-from lib.parameters import environment
 from lib.step import Step
 from lib.training import TrainingConfig, cosine, update
 
 SHAPE, CLASSES, BATCH = (3, 32, 32), 10, 256
 LAP_SECONDS = 8.0  # that each way is timed for
-COUNTS = (100, 1000, 10_000, 100_000)  # of paths whose cost is drawn
+SWEEP_LAPS = 3
 
 
 def timed(ways: dict, images: int, device: torch.device) -> dict[str, float]:
@@ -156,15 +152,9 @@ def training(name: str, device: torch.device) -> dict:
     return timed({"eager": eager, **ways}, BATCH, device)
 
 
-@contextlib.contextmanager
-def temporary_store(**variables):
-    with tempfile.TemporaryDirectory() as folder, environment(STUDY_STORE=folder, **variables):
-        yield Path(folder)
-
-
 def sweeping(device: torch.device, num_images: int = 4000, num_epochs: int = 6) -> dict:
     """Images/s of whole runs of the compact ResNet: an eager fp32 loop, and sweeps as the notebooks do them, in both
-    precisions and, on a GPU, one, two and four at a time."""
+    precisions and, on a GPU, one, two and four at a time; medians of laps taken in turn."""
     rng = np.random.default_rng(0)
     with temporary_store() as folder:
         arrays = {"x": rng.integers(0, 256, (num_images, 32, 32, 3), dtype=np.uint8), "y": np.arange(num_images) % 10}
@@ -174,70 +164,41 @@ def sweeping(device: torch.device, num_images: int = 4000, num_epochs: int = 6) 
         common = {"dataset": f"npz:{folder}/noise.npz", "model": "resnet8-16", "num_epochs": num_epochs,
                   "batch_size": 125, "augmentation": "flip_crop"}  # fmt: skip
         dataset = TrainingConfig(**common, seed=0).load_data()
-        x, y = dataset.x_train.to(device), dataset.y_train.to(device)
-        model = models.build("resnet8-16", dataset.image_shape, dataset.num_classes).to(device)
-        generator, steps = torch.Generator(device).manual_seed(0), num_epochs * (num_images // 125)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-        started = time.perf_counter()
-        for step in range(steps):
-            batch = torch.randint(0, num_images, (125,), generator=generator, device=device)
-            images = augment.flip_crop(dataset.normalize(x[batch]), generator)
-            optimizer.param_groups[0]["lr"] = cosine(0.1, step, steps)
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(images), y[batch]).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        found = {"eager": num_images * num_epochs / (time.perf_counter() - started)}
-        for precision in ("fp32", "bf16"):
-            for number in (1, 2, 4) if device.type == "cuda" else (num_workers(),):
-                configs = [TrainingConfig(**common, seed=seed, precision=precision) for seed in range(2 * number)]
-                with temporary_store(STUDY_AT_ONCE=number):
-                    started = time.perf_counter()
-                    runs.sweep(configs, device.type)
-                    seconds = time.perf_counter() - started
-                found[f"{precision}, {number} at once"] = len(configs) * num_images * num_epochs / seconds
-    return found
+        x, y, steps = dataset.x_train.to(device), dataset.y_train.to(device), num_epochs * (num_images // 125)
 
+        def eager() -> int:
+            model = models.build("resnet8-16", dataset.image_shape, dataset.num_classes).to(device)
+            generator = torch.Generator(device).manual_seed(0)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+            for step in range(steps):
+                batch = torch.randint(0, num_images, (125,), generator=generator, device=device)
+                images = augment.flip_crop(dataset.normalize(x[batch]), generator)
+                optimizer.param_groups[0]["lr"] = cosine(0.1, step, steps)
+                optimizer.zero_grad()
+                torch.nn.functional.cross_entropy(model(images), y[batch]).backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+                optimizer.step()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            return 1
 
-def forget_peak() -> None:
-    """Let `peak_megabytes` start anew, where the system can (Linux)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        def sweep(precision: str, number: int) -> int:
+            configs = [TrainingConfig(**common, seed=seed, precision=precision) for seed in range(2 * number)]
+            with temporary_store(STUDY_AT_ONCE=number):
+                runs.sweep(configs, device.type)
+            return len(configs)
 
-
-def peak_megabytes() -> float:
-    """Peak memory of this process since `forget_peak`; since its start where the system can't forget."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1e3
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def scaling(device: torch.device) -> dict[str, list]:
-    """Seconds and this process's peak memory (MB) while 100 to 100,000 paths stream through a small network, and
-    seconds of sweeps of 4 to 64 short runs on digits."""
-    images = torch.randn(1000, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(device)
-    model = models.build("mlp-1-16", (1, 8, 8), 10).to(device)
-    rows, rng = [], np.random.default_rng(0)
-    for count in COUNTS:
-        pairs = rng.integers(0, 500, (count, 2)) + [0, 500]
-        forget_peak()
-        started = time.perf_counter()
-        points = sum(logits.shape[0] * logits.shape[1] for _, logits in paths.evaluate(model, images, pairs, 0.17))
-        rows.append({"paths": count, "points": points, "seconds": time.perf_counter() - started,
-                     "peak MB": peak_megabytes()})  # fmt: skip
-    sweeps = []
-    for count in (4, 16, 64):
-        with temporary_store():
-            common = {"dataset": "digits", "model": "mlp-2-64", "num_epochs": 20, "augmentation": "none"}
-            configs = [TrainingConfig(**common, seed=seed) for seed in range(count)]
-            configs[0].load_data()
-            started = time.perf_counter()
-            runs.sweep(configs, device.type)
-            sweeps.append({"runs": count, "seconds": time.perf_counter() - started})
-    return {"paths": rows, "runs": sweeps}
+        ways = {"eager": eager} | {
+            f"{precision}, {number} at once": functools.partial(sweep, precision, number)
+            for precision in ("fp32", "bf16")
+            for number in ((1, 2, 4) if device.type == "cuda" else (num_workers(),))
+        }
+        rates = {name: [] for name in ways}
+        for _ in range(SWEEP_LAPS):  # in turn, so that a drift of the machine meets all
+            for name, way in ways.items():
+                started = time.perf_counter()
+                rates[name].append(way() * num_images * num_epochs / (time.perf_counter() - started))
+    return {name: statistics.median(laps) for name, laps in rates.items()}
 
 
 def report(names: list[str], device: str, out: Path, say=print) -> dict:

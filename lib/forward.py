@@ -12,21 +12,18 @@ from lib.parameters import StudyError
 
 @contextlib.contextmanager
 def exact_precision():
-    """IEEE fp32 in convolutions and matrix products (no TF32, no autocast), by the fastest kernel of cuDNN; flags are
-    restored on leaving."""
+    """IEEE fp32 in convolutions and matrix products (no TF32, no autocast); flags are restored on leaving."""
     cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
     backends = [torch.backends.cuda.matmul, cudnn.conv, mkldnn.conv, mkldnn.matmul]
     before = [backend.fp32_precision for backend in backends]
     for backend in backends:
         backend.fp32_precision = "ieee"
-    benchmark, cudnn.benchmark = cudnn.benchmark, True
     try:
         with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
             yield
     finally:
         for backend, precision in zip(backends, before, strict=True):
             backend.fp32_precision = precision
-        cudnn.benchmark = benchmark
 
 
 # Compiling with frozen weights takes about 25 s and makes a WRN-28-2 1.4 times faster on 2 cores (`study bench`

@@ -14,7 +14,7 @@ from lib import claims, paths, runs, spectrum, training
 from lib.along import along, checked_network, held_images, held_pairs, point_batch
 from lib.data import Dataset
 from lib.forward import exact_precision
-from lib.network_measures import at_images, frequency_principle, jacobian_norm, temperature  # noqa: F401
+from lib.network_measures import at_images, temperature
 from lib.parallel import parallel_map, resolve_device
 from lib.parameters import StudyError, check
 

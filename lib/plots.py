@@ -110,7 +110,7 @@ def bench(found: dict):
         rows = found["cost"][unit]
         axes[2].plot([row[unit] for row in rows], [row["seconds"] for row in rows], marker=marker, label=units[unit])
     axes[2].set(title="cost of more paths, of more runs", xlabel="number", ylabel="seconds", xscale="log", yscale="log")
-    axes[2].legend(fontsize="small", loc="lower right")
+    axes[2].legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     figure.suptitle(found["device"])
     figure.tight_layout()
     return figure

@@ -20,7 +20,8 @@ def _double(outputs) -> torch.Tensor:
 
 
 def _of_tensors(function):
-    """Let a function of a float64 tensor (paths, points, classes) take arrays too, which it then gives back."""
+    """Let a function of a float64 tensor (paths, points, classes) take arrays too, which it then gives back, and check
+    what it is given. One that is called by another is called as `__wrapped__`: checked already, a tensor."""
 
     @functools.wraps(function)
     def wrapped(outputs, *arguments, **options):

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from lib.parameters import StudyError
+from lib.step import cross_entropy
 
 
 def chi_mean(dimension: int) -> float:
@@ -119,3 +120,27 @@ def smooth_labels(labels: torch.Tensor, wave: torch.Tensor, amplitude: float, nu
         labels = F.one_hot(labels, num_classes).to(wave.dtype)
     weight = (amplitude * wave / wave.mean())[:, None]
     return (1 - weight) * labels + weight / num_classes
+
+
+def noise_fitting(logits: torch.Tensor, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
+    """CE(clean labels) - CE(noisy labels), in nats: logits (n, C), labels (n,), noisy (n, C) probabilities.
+
+    Negative while the network knows the classes but not the wave (the paper's measure of fitting the wave).
+    """
+    clean = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+    return cross_entropy(logits, clean) - cross_entropy(logits, noisy)
+
+
+def wave_slope(logits: torch.Tensor, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
+    """Least-squares slope of the true class's probability against its noisy label: 0 wave ignored, 1 fitted.
+
+    Unlike noise fitting it does not move when the network merely grows more or less confident. NaN when the
+    labels' noise does not vary (uniform smoothing).
+    """
+    output = F.softmax(logits.double(), 1).gather(1, labels[:, None]).squeeze(1)
+    target = noisy.double().gather(1, labels[:, None]).squeeze(1)
+    target = target - target.mean()
+    variance = (target**2).sum()
+    if variance < 1e-12 * len(target):
+        return torch.tensor(math.nan)
+    return (target * (output - output.mean())).sum() / variance

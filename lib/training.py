@@ -142,30 +142,6 @@ def predict(model: torch.nn.Module, images: torch.Tensor, dataset: data.Dataset,
     return torch.cat(logits)
 
 
-def noise_fitting(logits: torch.Tensor, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
-    """CE(clean labels) - CE(noisy labels), in nats: logits (n, C), labels (n,), noisy (n, C) probabilities.
-
-    Negative while the network knows the classes but not the wave (the paper's measure of fitting the wave).
-    """
-    clean = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
-    return cross_entropy(logits, clean) - cross_entropy(logits, noisy)
-
-
-def wave_slope(logits: torch.Tensor, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
-    """Least-squares slope of the true class's probability against its noisy label: 0 wave ignored, 1 fitted.
-
-    Unlike noise fitting it does not move when the network merely grows more or less confident. NaN when the
-    labels' noise does not vary (uniform smoothing).
-    """
-    output = F.softmax(logits.double(), 1).gather(1, labels[:, None]).squeeze(1)
-    target = noisy.double().gather(1, labels[:, None]).squeeze(1)
-    target = target - target.mean()
-    variance = (target**2).sum()
-    if variance < 1e-12 * len(target):
-        return torch.tensor(math.nan)
-    return (target * (output - output.mean())).sum() / variance
-
-
 def cosine(lr: float, step: int, num_steps: int) -> float:
     """Learning rate of step 0, 1, ...: from lr along half a cosine towards 0 at num_steps."""
     return lr * 0.5 * (1 + math.cos(math.pi * step / num_steps))
@@ -194,6 +170,8 @@ def distillation(config: TrainingConfig, dataset: data.Dataset, device: torch.de
     """
     if config.teacher is None:
         return lambda images, labels: labels
+    if teacher is None:
+        raise StudyError("teacher: got no run of it; accepted: the run of config.teacher, as runs.sweep hands it over")
     config.check_teacher(dataset)
     network = config.teacher.build()
     network.load_state_dict(teacher.weights(config.teacher.num_epochs))
@@ -270,8 +248,8 @@ def train(config: TrainingConfig, device: torch.device, teacher=None):
         }
         if wave:
             row["test_loss_noisy"] = cross_entropy(logits, noisy_test).item()
-            row["noise_fitting"] = noise_fitting(logits, y_test, noisy_test).item()
-            row["wave_slope"] = wave_slope(logits, y_test, noisy_test).item()
+            row["noise_fitting"] = targets.noise_fitting(logits, y_test, noisy_test).item()
+            row["wave_slope"] = targets.wave_slope(logits, y_test, noisy_test).item()
         rows.append(row)
     history = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return history, checkpoints

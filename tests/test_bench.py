@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import bench, measure, models, paths, spectrum
+from lib import bench, cost, measure, models, paths, spectrum
 from lib.data import load
 
 CPU = torch.device("cpu")
@@ -37,7 +37,8 @@ def test_counts_of_the_reference_network():
 @pytest.mark.slow
 def test_report_runs_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "LAP_SECONDS", 0.01)
-    monkeypatch.setattr(bench, "COUNTS", (10, 100))
+    monkeypatch.setattr(bench, "SWEEP_LAPS", 1)
+    monkeypatch.setattr(cost, "COUNTS", (10, 100))
     monkeypatch.setattr(bench, "ceilings", lambda device: {"fp32 FLOP/s": 1e11, "bytes/s": 1e10})
     monkeypatch.setattr(bench, "sweeping", lambda device, whole=bench.sweeping: whole(device, 250, 1))
     said = []
@@ -53,8 +54,8 @@ def test_report_runs_whole(tmp_path, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_number_of_paths(monkeypatch):
-    monkeypatch.setattr(bench, "COUNTS", (100, 30_000))
-    few, many = bench.scaling(CPU)["paths"]
+    monkeypatch.setattr(cost, "COUNTS", (100, 30_000))
+    few, many = cost.scaling(CPU)["paths"]
     assert many["points"] > 50 * few["points"]
     assert many["peak MB"] < few["peak MB"] + 40  # all its logits would take 80 MB, all its points 510
 
@@ -62,10 +63,10 @@ def test_memory_does_not_grow_with_the_number_of_paths(monkeypatch):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can forget a peak of memory")
 def test_peak_of_memory_is_forgotten():
     large = torch.ones(50_000_000)  # 200 MB
-    before = bench.peak_megabytes()
+    before = cost.peak_megabytes()
     del large
-    bench.forget_peak()
-    assert bench.peak_megabytes() < before - 150
+    cost.forget_peak()
+    assert cost.peak_megabytes() < before - 150
 
 
 def test_single_precision_suffices_for_the_measures():

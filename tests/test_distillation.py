@@ -59,6 +59,12 @@ def test_target_mixes_labels_with_the_teachers_softmax(configure, store, weight)
     assert not found.requires_grad
 
 
+def test_a_student_without_its_teachers_run_is_refused(configure):
+    student = configure(teacher=configure(seed=3), true_label_weight=0.5)
+    with pytest.raises(StudyError, match=r"^teacher: got no run of it"):
+        student.execute(CPU)
+
+
 def test_without_a_teacher_labels_stay(configure):
     labels = torch.rand(5, 10)
     assert training.distillation(configure(), configure().load_data(), CPU)(torch.rand(5, 1, 8, 8), labels) is labels

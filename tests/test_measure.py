@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import measure, paths, runs, spectrum
+from lib import measure, network_measures, paths, runs, spectrum
 from lib.measure import MeasurementConfig
 from lib.parameters import StudyError
 
@@ -144,16 +144,16 @@ def test_jacobian_norm_of_a_linear_softmax():
     with torch.no_grad():
         p = model(images).softmax(1).double().numpy()
     norms = [np.linalg.norm((np.diag(row) - np.outer(row, row)) @ w) for row in p]
-    assert measure.jacobian_norm(model, images) == pytest.approx(np.mean(norms), rel=1e-5)
+    assert network_measures.jacobian_norm(model, images) == pytest.approx(np.mean(norms), rel=1e-5)
 
 
 def test_frequency_principle_at_its_ends():
     generator = torch.Generator().manual_seed(0)
     images, labels = torch.randn(60, 1, 4, 4, generator=generator), torch.arange(60) % 3
     exact = nn.functional.one_hot(labels, 3).double()
-    assert measure.frequency_principle(images, labels, exact) == pytest.approx((0, 0), abs=1e-9)
-    assert measure.frequency_principle(images, labels, 0 * exact) == pytest.approx((1, 1), abs=1e-9)
-    assert measure.frequency_principle(images, labels, 0.75 * exact) == pytest.approx((0.25, 0.25), abs=1e-9)
+    assert network_measures.frequency_principle(images, labels, exact) == pytest.approx((0, 0), abs=1e-9)
+    assert network_measures.frequency_principle(images, labels, 0 * exact) == pytest.approx((1, 1), abs=1e-9)
+    assert network_measures.frequency_principle(images, labels, 0.75 * exact) == pytest.approx((0.25, 0.25), abs=1e-9)
 
 
 def test_frequency_principle_sees_a_smooth_fit_as_low():
@@ -163,7 +163,7 @@ def test_frequency_principle_sees_a_smooth_fit_as_low():
     images, side = torch.tensor(x, dtype=torch.float32)[:, None, None, None], (x > 0).astype(int)
     labels = torch.from_numpy(np.where(rng.random(200) < 0.25, 1 - side, side))
     share = torch.tensor(np.stack([0.25 + 0.5 * (side == 0), 0.25 + 0.5 * (side == 1)], axis=1))
-    low, high = measure.frequency_principle(images, labels, share)
+    low, high = network_measures.frequency_principle(images, labels, share)
     assert low < 0.3
     assert high > 0.7
 

@@ -11,7 +11,7 @@ import scipy.stats
 import torch
 from torch import nn
 
-from lib import claims, measure, models, runs
+from lib import claims, measure, models, network_measures, runs
 from lib.measure import MeasurementConfig
 from lib.parameters import StudyError
 
@@ -36,7 +36,7 @@ def test_jacobian_norm_of_a_linear_softmax(classes, scale):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, classes))
     with torch.no_grad():
         model[1].weight *= scale
-    assert measure.jacobian_norm(model, images()) == pytest.approx(norm_by_jacrev(model, images()), rel=1e-5)
+    assert network_measures.jacobian_norm(model, images()) == pytest.approx(norm_by_jacrev(model, images()), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["resnet8-2", "mlp-2-8", "shakeshake-8-2"])
@@ -44,13 +44,13 @@ def test_jacobian_norm_of_a_network(name):
     model, points = models.build(name, (1, 8, 8), 4).eval(), images(5, (1, 8, 8))
     expected = norm_by_jacrev(models.build(name, (1, 8, 8), 4), points)
     for batch_size in (1, 2, 100):
-        assert measure.jacobian_norm(model, points, batch_size) == pytest.approx(expected, rel=1e-4)
+        assert network_measures.jacobian_norm(model, points, batch_size) == pytest.approx(expected, rel=1e-4)
 
 
 def test_jacobian_norm_of_a_constant_network():
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     nn.init.zeros_(model[1].weight)
-    assert measure.jacobian_norm(model, images()) == 0
+    assert network_measures.jacobian_norm(model, images()) == 0
 
 
 def test_jacobian_norm_is_a_mean_per_unit_of_length():
@@ -60,9 +60,11 @@ def test_jacobian_norm_is_a_mean_per_unit_of_length():
     with torch.no_grad():
         half[1].weight.copy_(model[1].weight / 2)
         half[1].bias.copy_(model[1].bias)
-    whole = measure.jacobian_norm(model, images())
-    assert measure.jacobian_norm(half, 2 * images()) == pytest.approx(whole / 2, rel=1e-5)
-    assert whole == pytest.approx(np.mean([measure.jacobian_norm(model, image[None]) for image in images()]), rel=1e-5)
+    whole = network_measures.jacobian_norm(model, images())
+    assert network_measures.jacobian_norm(half, 2 * images()) == pytest.approx(whole / 2, rel=1e-5)
+    assert whole == pytest.approx(
+        np.mean([network_measures.jacobian_norm(model, image[None]) for image in images()]), rel=1e-5
+    )
 
 
 def noisy_classes(n=150, num_classes=3, flipped=0.3):
@@ -85,16 +87,16 @@ def smoothing(points):
 def test_frequency_principle_of_a_perfect_fit():
     points, labels = noisy_classes()
     exact = nn.functional.one_hot(labels, 3).double()
-    assert measure.frequency_principle(points, labels, exact) == (0, 0)
+    assert network_measures.frequency_principle(points, labels, exact) == (0, 0)
 
 
 def test_frequency_principle_of_the_smooth_part_alone_and_of_the_rest():
     points, labels = noisy_classes()
     wanted = nn.functional.one_hot(labels, 3).double()
     smooth = torch.from_numpy(smoothing(points)) @ wanted
-    low, high = measure.frequency_principle(points, labels, smooth)
+    low, high = network_measures.frequency_principle(points, labels, smooth)
     assert low < 0.15 < 0.7 < high
-    low, high = measure.frequency_principle(points, labels, wanted - smooth)
+    low, high = network_measures.frequency_principle(points, labels, wanted - smooth)
     assert high < 0.5 < 0.8 < low
 
 
@@ -105,7 +107,7 @@ def test_frequency_principle_by_its_formula(shape):
     kernel, wanted = smoothing(points), np.eye(3)[labels]
     error, rest = wanted - outputs.double().numpy(), np.eye(61) - kernel
     expected = [np.linalg.norm(part @ error) / np.linalg.norm(part @ wanted) for part in (kernel, rest)]
-    assert measure.frequency_principle(points, labels, outputs) == pytest.approx(expected, rel=1e-3)
+    assert network_measures.frequency_principle(points, labels, outputs) == pytest.approx(expected, rel=1e-3)
 
 
 def test_measures_at_images_are_a_row_over_the_first_ones():
@@ -116,9 +118,9 @@ def test_measures_at_images_are_a_row_over_the_first_ones():
     with torch.no_grad():
         outputs = model(points[:60]).softmax(1)
     assert (row["low_error"], row["high_error"]) == pytest.approx(
-        measure.frequency_principle(points[:60], labels[:60], outputs), rel=1e-5
+        network_measures.frequency_principle(points[:60], labels[:60], outputs), rel=1e-5
     )
-    assert row["jacobian_norm"] == pytest.approx(measure.jacobian_norm(model, points[:60]), rel=1e-5)
+    assert row["jacobian_norm"] == pytest.approx(network_measures.jacobian_norm(model, points[:60]), rel=1e-5)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])

@@ -1,5 +1,6 @@
 """The README says what is: its numbers come from executed notebooks, its commands work."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -18,6 +19,17 @@ def test_scoreboard_is_the_one_of_the_executed_notebooks():
     table = re.search(r"<!-- scoreboard -->\n(.*?)\n?<!-- /scoreboard -->", README, re.DOTALL)[1]
     assert table == scoreboard.markdown()
     assert table.count("\n") > 5
+
+
+def test_rates_are_those_of_the_report():
+    report = json.loads((ROOT / "results/bench/x86-64-cpu--2-cores.json").read_text())
+    wide = next(row for row in report["models"] if row["model"] == "wrn-28-2")
+    sweep, measuring, training = report["sweep of resnet8-16"], wide["measuring"], wide["training"]
+    rates = [measuring["compiled"] / measuring["eager"], sweep["fp32, 2 at once"] / sweep["eager"],
+             sweep["bf16, 2 at once"] / sweep["eager"], training["fast"] / training["eager"],
+             training["bf16"] / training["eager"]]  # fmt: skip
+    said = README.partition("against the eager fp32 loop")[2].partition("\n\n")[0]
+    assert re.findall(r"\d\.\d", said) == [f"{rate:.1f}" for rate in rates]
 
 
 def test_links_lead_somewhere():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import data, diversity, execute, measure, pretrained, report, runs
+from lib import data, diversity, execute, measure, network_measures, pretrained, report, runs
 from lib.parameters import ROOT, StudyError
 
 IMAGENET = ROOT.parent / "shared" / "data" / "imagenet"
@@ -180,9 +180,9 @@ def test_top1_on_real_photos(photos, name, top1):
 def test_jacobian_of_many_classes_is_estimated(monkeypatch):
     torch.manual_seed(0)
     model, points = nn.Sequential(nn.Flatten(), nn.Linear(16, 60)), torch.randn(200, 1, 4, 4)
-    whole = measure.jacobian_norm(model, points)
+    whole = network_measures.jacobian_norm(model, points)
     monkeypatch.setattr("lib.network_measures.EXACT_CLASSES", 50)
-    assert measure.jacobian_norm(model, points) == pytest.approx(whole, rel=0.1)
+    assert network_measures.jacobian_norm(model, points) == pytest.approx(whole, rel=0.1)
     assert pretrained.is_external("timm:x")
 
 

@@ -6,7 +6,8 @@ import torch
 
 from lib import targets
 from lib.parameters import StudyError
-from lib.training import cross_entropy, noise_fitting, wave_slope
+from lib.step import cross_entropy
+from lib.targets import noise_fitting, wave_slope
 
 SIZES = (7, 8)
 
