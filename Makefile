@@ -1,9 +1,9 @@
 # python3 and make are all that has to be installed: bootstrap.py finds uv, or puts one into .uv/.
-CODE = *.py lib tests notebooks
+CODE = *.py lib tests notebooks benchmarks
 export UV_PROJECT_ENVIRONMENT = .venv
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
 setup: .venv/.ready  ## install the locked packages into .venv/ (uv too, into .uv/, if it is missing)
 
@@ -15,14 +15,18 @@ test: setup  ## check the code's style, run the unit tests, run the notebooks an
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/pytest
 
+test-environment: setup  ## install environment.yml's packages anew (5 GB) and import the study there
+	.venv/bin/pytest -m environment tests/test_environment.py
+
 notebooks: setup  ## after an edit of notebooks/*.py: execute them and renew notebooks/*.ipynb
-	.venv/bin/jupytext --quiet --update --to ipynb notebooks/*.py
+	.venv/bin/jupytext --quiet --update --to ipynb notebooks/[0-9]*.py
 	.venv/bin/study run
 	cp output/digits/*.ipynb notebooks/
 	cp output/digits/measures.parquet results/digits/
+	.venv/bin/study claims --write
 
 .venv/.ready: pyproject.toml uv.lock
 	python3 bootstrap.py sync --locked --compile-bytecode
 	@touch $@
 
-.PHONY: help setup study test notebooks
+.PHONY: help setup study test test-environment notebooks

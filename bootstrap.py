@@ -1,7 +1,8 @@
-"""Run uv with the arguments given: the one on the PATH if it suits pyproject.toml, else the project's own in .uv/.
+"""Run uv with the arguments given: the one on the PATH if it suits pyproject.toml, else the one in
+.uv/, which is the project's own.
 
-A missing uv comes from pip or, where there is no pip, straight from the package index. This needs nothing but
-Python's standard library (3.8 or later), and leaves the system's Python as it is:
+A missing uv comes from pip or, where there is no pip, straight from the package index. This needs
+nothing but Python's standard library (3.8 or later), and leaves the system's Python as it is:
 
     python3 bootstrap.py sync --locked
 """
@@ -28,13 +29,15 @@ OWN = ROOT / ".uv"
 
 def runs(*command):
     try:
-        return subprocess.run(command, cwd=ROOT, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL).returncode == 0
+        streams = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
+        return subprocess.run(command, cwd=ROOT, **streams).returncode == 0
     except OSError:
         return False
 
 
 def find():
-    """The first uv that runs here, or None. One that pyproject.toml's required-version excludes refuses to run."""
+    """The first uv that runs here, or None. One that required-version in pyproject.toml excludes
+    refuses to run."""
     candidates = shutil.which("uv"), str(OWN / "bin" / "uv")
     return next((uv for uv in candidates if uv and runs(uv, "cache", "dir")), None)
 
@@ -45,13 +48,15 @@ def get(url):
 
 
 def download():
-    """Put the uv program out of this machine's wheel into .uv/bin, once its checksum is the package index's."""
+    """Put the uv program out of this machine's wheel into .uv/bin, once its checksum is the one
+    that the package index has."""
     settings = map(os.environ.get, ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"))
     index = next(filter(None, settings), "https://pypi.org/simple")
     page = re.sub(r"^[\w-]+=", "", index).rstrip("/") + "/uv/"  # uv also takes NAME=URL
-    kinds = {"Darwin": "macosx", "Linux": "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"}
+    linux = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
     system, machine = platform.system(), platform.machine()
-    name = rf"uv-{re.escape(UV_VERSION)}-py3-none-[^/]*{kinds.get(system)}[^/]*_{machine}\b[^/]*[.]whl"
+    kind = {"Darwin": "macosx", "Linux": linux}.get(system)
+    name = rf"uv-{re.escape(UV_VERSION)}-py3-none-[^/]*{kind}[^/]*_{machine}\b[^/]*[.]whl"
     links = re.findall(rf'href="([^"#]*{name})#sha256=(\w+)"', get(page).decode())
     if not links:
         raise LookupError(f"{page} has no wheel of it for {system} on {machine}")
@@ -71,12 +76,15 @@ def main():
     uv = find()
     if not uv:
         print(f"installing uv {UV_VERSION} into .uv/", file=sys.stderr, flush=True)
-        if not runs(sys.executable, "-m", "pip", "install", "--upgrade", "--target", str(OWN), f"uv=={UV_VERSION}"):
+        pip = sys.executable, "-m", "pip", "install", "--upgrade", "--target", str(OWN)
+        if not runs(*pip, f"uv=={UV_VERSION}"):
             try:
                 download()
             except Exception as error:  # whatever a network or an index may hold: one line
-                sys.exit(f"bootstrap.py: cannot install uv {UV_VERSION}, neither with pip nor by a download: {error}")
-        uv = find() or sys.exit(f"bootstrap.py: uv {UV_VERSION} is in .uv/, but does not run here or is too old")
+                ways = "neither with pip nor by a download"
+                sys.exit(f"bootstrap.py: cannot install uv {UV_VERSION}, {ways}: {error}")
+        useless = f"uv {UV_VERSION} is in .uv/, but does not run here or is too old"
+        uv = find() or sys.exit(f"bootstrap.py: {useless}")
     os.execv(uv, [uv, *sys.argv[1:]])
 
 

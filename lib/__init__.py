@@ -1,1 +1,1 @@
-"""Shared helper module of the spectral-bias study: one file per idea, plain functions, no framework."""
+"""Shared helper module of the spectral-bias study: six rooms, plain functions, no framework."""

@@ -1,11 +1,16 @@
-"""What a parameter may be: one place for the checks of notebooks, run configurations and the command line."""
+"""What a parameter may be: one place for the checks of notebooks, run configurations and the
+command line; and the base of every frozen configuration."""
 
-import contextlib
+import dataclasses
+import hashlib
 import inspect
+import json
 import math
 import os
 import re
+import unittest.mock
 from pathlib import Path
+from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,57 +23,37 @@ class OutOfTime(StudyError):
     """The time budget is over: what is finished is kept."""
 
 
-# Accepted interval of every number in the study, by parameter name; of a list, for each of its entries.
-LIMITS = {
-    "adam_lr": "(0, inf)",
-    "amplitude": "[0, 0.5]",
-    "batch_size": "[1, inf)",
-    "cutoff": "(0, inf)",
-    "depth": "[1, inf)",
-    "eval_every": "[1, inf)",
-    "first_noise": "[0, inf)",
-    "fractions": "[0, 1]",
-    "frequencies": "(0, inf)",
-    "frequency": "[0, inf)",
-    "gd_lr": "(0, inf)",
-    "grad_clip": "(0, inf)",
-    "heat_images": "[1, inf)",
-    "heat_norm": "(0, inf)",
-    "high_frequencies": "(0, inf)",
-    "low_frequencies": "(0, inf)",
-    "lr": "(0, inf)",
-    "max_images": "[2, inf)",
-    "momentum": "[0, 1)",
-    "norms": "(0, inf)",
-    "num_epochs": "[1, inf)",
-    "num_generations": "[1, 100]",
-    "num_pairs": "[1, inf)",
-    "num_points": "[8, inf)",
-    "num_siren_points": "[8, inf)",
-    "num_siren_steps": "[1, inf)",
-    "num_steps": "[1, inf)",
-    "num_test": "[1, inf)",
-    "num_train": "[1, inf)",
-    "periods": "(0, inf)",
-    "radii": "[1, inf)",
-    "second_noise": "[0, inf)",
-    "seed": "[0, inf)",
-    "seeds": "[0, inf)",
-    "shares": "(0, 1]",
-    "sigma": "(0, inf)",
-    "sizes": "[1, inf)",
-    "spacing": "(0, inf)",
-    "top1": "[0, 1]",
-    "true_label_weight": "[0, 1]",
-    "true_label_weights": "[0, 1)",
-    "wave_epochs": "[1, inf)",
-    "weight_decay": "[0, inf)",
-    "weight_decays": "[0, inf)",
-    "width": "[1, inf)",
+def refusal(name: str, got, accepted: str) -> StudyError:
+    """The error for a parameter that came as `got`."""
+    return StudyError(f"{name}: got {got!r}; accepted: {accepted}")
+
+
+# The accepted interval of every number, by parameter name; of a list, for each of its entries.
+INTERVALS = {
+    "[1, inf)": """
+        STUDY_AT_ONCE batch_size depth eval_every heat_images num_epochs num_pairs num_siren_steps
+        num_steps num_test num_train radii resize size sizes wave_epochs width
+    """,
+    "(0, inf)": """
+        adam_lr cutoff frequencies gd_lr grad_clip heat_norm high_frequencies
+        low_frequencies lr norms periods sigma spacing std
+    """,
+    "[0, inf)": "first_noise frequency second_noise seed seeds weight_decay weight_decays",
+    "[0, 1]": "fractions top1 true_label_weight",
+    "[0, 1)": "momentum true_label_weights",
+    "[8, inf)": "num_points num_siren_points",
+    "[0, 0.5]": "amplitude",
+    "[2, inf)": "max_images",
+    "[1, 100]": "num_generations",
+    "(0, 1]": "shares",
 }
+LIMITS = {name: interval for interval, names in INTERVALS.items() for name in names.split()}
 CHOICES = {
     "detrend": ("line", "hann"),
     "device": ("auto", "cpu", "cuda"),
+    "interpolation": ("nearest", "bilinear", "bicubic", "lanczos"),
+    "network": ("relu", "fourier", "siren", "winner"),
+    "optimizer": ("gd", "adam"),
     "path": ("linear", "slerp", "fourier_amplitude", "fourier_phase", "random_direction"),
     "precision": ("auto", "fp32", "bf16"),
     "wave_on": ("augmented", "clean"),
@@ -78,63 +63,114 @@ TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 def _in_interval(value: float, interval: str) -> bool:
     low, high = (float(bound) for bound in interval[1:-1].split(","))
-    above = value >= low if interval[0] == "[" else value > low
-    return above and (value <= high if interval[-1] == "]" else value < high)
+    touches = (value == low and interval[0] == "[") or (value == high and interval[-1] == "]")
+    return touches or low < value < high
+
+
+def _yaml_hint(value) -> str:
+    """Why a number such as 1e-3 came as text, "" where that is not the matter."""
+    parts = isinstance(value, str) and re.fullmatch(r"([+-]?\d+)\.?(\d*)[eE]([+-]?)(\d+)", value)
+    if not parts:
+        return ""
+    whole, decimals, sign, exponent = parts.groups()
+    return f" (YAML reads {value} as text: write {whole}.{decimals or 0}e{sign or '+'}{exponent})"
 
 
 def check(name: str, value, annotation: str):
-    """Return `value` if parameter `name` may have it, else raise StudyError.
-
-    annotation: "int", "float", "str", "bool", a list such as "list[float]", or either with " | None".
-    An int is welcome where a float is asked for; text is never taken for a number.
-    """
+    """Return `value` if parameter `name` may have it, else raise StudyError. annotation: "int",
+    "float", "str", "bool", a list such as "list[float]", or either with " | None". An int is
+    welcome where a float is asked for; text is never taken for a number."""
     optional = re.fullmatch(r"(.*?)\s*\|\s*None", annotation)
     if optional:
         return None if value is None else check(name, value, optional[1])
     if listed := re.fullmatch(r"(?:list|tuple)\[(\w+)(?:, \.\.\.)?\]", annotation):
         if not isinstance(value, list | tuple) or len(value) == 0:
-            raise StudyError(f"{name}: got {value!r}; accepted: a list of at least one {listed[1]}")
+            raise refusal(name, value, f"a list of at least one {listed[1]}")
         return [check(name, entry, listed[1]) for entry in value]
     if annotation not in TYPES:
-        raise StudyError(f"{name}: type {annotation!r} is not one of {', '.join(TYPES)} or a list of them")
-    if not isinstance(value, TYPES[annotation]) or (isinstance(value, bool) and annotation != "bool"):
-        hint = ""
-        if isinstance(value, str) and (parts := re.fullmatch(r"([+-]?\d+)\.?(\d*)[eE]([+-]?)(\d+)", value)):
-            whole, decimals, sign, exponent = parts.groups()
-            hint = f" (YAML reads {value} as text: write {whole}.{decimals or 0}e{sign or '+'}{exponent})"
-        raise StudyError(f"{name}: got {value!r}; accepted: {annotation}{hint}")
-    if isinstance(value, int | float) and not isinstance(value, bool):
+        kinds = ", ".join(TYPES)
+        raise StudyError(f"{name}: type {annotation!r} is not one of {kinds} or a list of them")
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not isinstance(value, TYPES[annotation]) or (annotation in ("int", "float") and not number):
+        raise refusal(name, value, annotation + _yaml_hint(value))
+    if number:
         interval = LIMITS.get(name, "(-inf, inf)")
         if math.isnan(value) or not _in_interval(value, interval):
-            raise StudyError(f"{name}: got {value!r}; accepted: {annotation} in {interval}")
-    if name in CHOICES and value not in CHOICES[name]:
-        raise StudyError(f"{name}: got {value!r}; accepted: {', '.join(CHOICES[name])}")
+            raise refusal(name, value, f"{annotation} in {interval}")
+    if name in CHOICES and annotation == "str" and value not in CHOICES[name]:
+        raise refusal(name, value, ", ".join(CHOICES[name]))
     return value
 
 
 def check_typed(namespace: dict) -> dict:
-    """Check every typed name of a notebook (its parameters) and return them by name.
-
-    namespace: the notebook's globals(), whose `__annotations__` hold the types of the parameters cell.
-    """
-    annotations = namespace.get("__annotations__", {})
-    return {name: check(name, namespace[name], inspect.formatannotation(kind)) for name, kind in annotations.items()}
+    """Check every typed name of a notebook (its parameters) and return them by name. namespace: the
+    notebook's globals(), whose `__annotations__` hold the parameters' types."""
+    kinds, text = namespace.get("__annotations__", {}), inspect.formatannotation
+    return {name: check(name, namespace[name], text(kind)) for name, kind in kinds.items()}
 
 
-@contextlib.contextmanager
+def hash_of(value) -> str:
+    """16 hex digits of the SHA-256 of `value` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of every frozen configuration: its fields checked, in canonical form, with a key. Equal
+    configurations have equal keys: of a float field 1 and 1.0 are one value. A subclass has a
+    `kind` and a `version`, which is raised when the same configuration would give other results."""
+
+    kind: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    kinds: ClassVar[dict[str, type]] = {}  # every subclass by its kind
+
+    def __init_subclass__(cls):
+        Config.kinds[cls.kind] = cls
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            annotation, value = inspect.formatannotation(field.type), getattr(self, field.name)
+            if "Config" in annotation:  # another configuration, checked when it was made
+                continue
+            value = check(field.name, value, annotation)
+            if annotation.startswith("float") and value is not None:
+                value = float(value)
+            object.__setattr__(self, field.name, tuple(value) if isinstance(value, list) else value)
+
+    def identity(self) -> dict:
+        """The fields that differ from their defaults: what the key hashes."""
+        fields = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return {field.name: value for field, value in fields if value != field.default}
+
+    def key(self) -> str:
+        """Kind, version and identity, hashed: 16 hex digits."""
+        return hash_of({"kind": self.kind, "version": self.version, **self.identity()})
+
+    def described(self) -> dict:
+        """All fields as plain values, a list as text."""
+        plain = dataclasses.asdict(self).items()
+        return {k: " ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in plain}
+
+    @classmethod
+    def defaults(cls) -> dict:
+        """`described` of the fields with a default: what a run made before a field existed was."""
+        fields = {field.name: field.default for field in dataclasses.fields(cls)}
+        return {name: value for name, value in fields.items() if value is not dataclasses.MISSING}
+
+    @classmethod
+    def fields_in(cls, parameters: dict, but: tuple = ()) -> dict:
+        """Those of a notebook's `parameters` that are fields of this configuration."""
+        names = [field.name for field in dataclasses.fields(cls) if field.name not in but]
+        return {name: parameters[name] for name in names if name in parameters}
+
+
 def environment(**values):
-    """Environment variables as given, None as it was; afterwards all are as they were before."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update({name: str(value) for name, value in values.items() if value is not None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+    """A context with these environment variables, None as it was; afterwards all are as before."""
+    given = {name: str(value) for name, value in values.items() if value is not None}
+    return unittest.mock.patch.dict(os.environ, given)
 
 
 def folder(variable: str, default: str) -> Path:
-    """A folder of the study: from environment `variable`, else `default` in the project, absolute."""
+    """The folder in environment variable `variable`, else `default` in the project, absolute."""
     return Path(os.environ.get(variable) or ROOT / default).expanduser().resolve()

@@ -15,29 +15,34 @@
 # %% [markdown]
 # # A network on a line learns low frequencies first
 #
-# **The primer.** Before images, the smallest case that shows spectral bias: a network with one input and one output
-# fits a sum of sinusoids
+# **The primer.** Before images, the smallest case that shows spectral bias: a network with one
+# input and one output fits a sum of sinusoids
 #
 # $$y(x) = \sum_{k} \sin\bigl(\pi k\,(x + 1) + \varphi_k\bigr), \qquad x \in [-1, 1),$$
 #
-# on equally spaced points, all of them in every step. Each sinusoid has amplitude 1, so none is easier to *see* than
-# another; they differ in frequency $k$, in **cycles** over the line, and in phase $\varphi_k$, drawn by the seed.
+# on equally spaced points, all of them in every step. Each sinusoid has amplitude 1, so none is
+# easier to *see* than another; they differ in frequency $k$, in **cycles** over the line, and in
+# phase $\varphi_k$, drawn by the seed.
 #
-# We watch one sinusoid at a time. With $F_k$ and $Y_k$ the discrete Fourier transforms of the network's output and of
-# the target at frequency $k$,
+# We watch one sinusoid at a time. With $F_k$ and $Y_k$ the discrete Fourier transforms of the
+# network's output and of the target at frequency $k$,
 #
 # $$\text{amplitude}_k = \frac{|F_k|}{|Y_k|}, \qquad \text{error}_k = \frac{|F_k - Y_k|}{|Y_k|}.$$
 #
-# The amplitude is the measure of Rahaman et al. (2019), *published*: 0, the sinusoid is missing; 1, it is there. It
-# cannot see a sinusoid of the right size at the wrong place; the error (*corrected*) can: 1, ignored; 0, fitted. The
-# **learning time** of a frequency is the first step at which its error is below one half.
-#
-# **Why should frequency matter at all?** Gradient descent with learning rate $\eta$ on $\frac1{2N}\sum_i (f(x_i) - y_i)^2$
-# changes the weights along the outputs' derivatives $J$ by the weights. As long as $J$ barely moves, the residual
-# $r = f - y$ on the $N$ points obeys, with the **neural tangent kernel** $Q = J J^\top$,
+# The amplitude is the measure of Rahaman et al. (2019), *published*: 0, the sinusoid is missing; 1,
+# it is there. It cannot see a sinusoid of the right size at the wrong place; the error
+# (*corrected*) can: 1, ignored; 0, fitted. The **learning time** of a frequency is the first step
+# at which its error is below one half.
+
+# %% [markdown]
+# **Why should frequency matter at all?** Gradient descent with learning rate $\eta$ on
+# $\frac1{2N}\sum_i (f(x_i) - y_i)^2$ changes the weights along the outputs' derivatives $J$ by the
+# weights. As long as $J$ barely moves, the residual $r = f - y$ on the $N$ points obeys, with the
+# **neural tangent kernel** $Q = J J^\top$,
 #
 # $$r(t + 1) = \Bigl(1 - \tfrac{\eta}{N} Q\Bigr)\,r(t), \qquad
-#   \text{so a normalised sinusoid } v_k \text{ is halved in about } \frac{N \ln 2}{\eta\; v_k^\top Q\, v_k} \text{ steps.}$$
+#   \text{so a normalised sinusoid } v_k \text{ is halved in about }
+#   \frac{N \ln 2}{\eta\; v_k^\top Q\, v_k} \text{ steps.}$$
 #
 # So the kernel at the *start*, before any training, already says which frequencies will come late.
 
@@ -46,26 +51,26 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from lib import claims, plots, runs
-from lib.one_dimension import OneDimensionalConfig
+from lib import claims, plots, provenance, runs
 from lib.parameters import check_typed
+from notebooks.primer import OneDimensionalConfig
 
 # %% [markdown]
 # ## Parameters
 
 # %% tags=["parameters"]
 seeds: list[int] = [0, 1, 2, 3, 4]  # seed: one replication each
-low_frequencies: list[int] = [1, 2, 3, 4, 5]  # cycles: over the line, of the low target
-high_frequencies: list[int] = [150, 160, 170, 180]  # cycles: over the line, of the target that has no others
+low_frequencies: list[int] = [1, 2, 3, 4, 5]  # cycles: of the low target
+high_frequencies: list[int] = [150, 160, 170, 180]  # cycles: of the target without low ones
 num_points: int = 64  # points: on the line, for ReLU and Fourier features
 num_siren_points: int = 768  # points: on the line, for SIREN and WINNER
-num_steps: int = 2000  # steps: of gradient descent, for ReLU and Fourier features
+num_steps: int = 2000  # steps: of gradient descent
 num_siren_steps: int = 300  # steps: of Adam, for SIREN and WINNER
 width: int = 64  # units: in each hidden layer
 depth: int = 3  # layers: hidden ones
 gd_lr: float = 0.5  # share of the largest stable step: learning rate of gradient descent
 adam_lr: float = 0.0005  # per step: learning rate of Adam
-sigma: float = 4.0  # cycles per unit of x: standard deviation of the Fourier features' frequencies
+sigma: float = 4.0  # cycles per unit of x: std of the Fourier features' frequencies
 first_noise: float = 0.1  # factor: of WINNER's noise in the first layer
 second_noise: float = 3.0  # factor: of WINNER's noise in the second layer
 device: str = "cpu"  # name: auto, cpu or cuda; these networks are too small to gain from cuda
@@ -77,42 +82,50 @@ plots.style()
 # %% [markdown]
 # ## The experiment
 #
-# Four networks, all multilayer perceptrons of the same width and depth:
+# Four networks, all multilayer perceptrons of the same width and depth (their code, about 190
+# lines that no other notebook needs, is [primer.py](primer.py)):
 #
 # * **ReLU**: nothing added.
-# * **Fourier features** (Tancik et al. 2020): the same network, fed $[\cos, \sin](2\pi B x)$ with random frequencies
-#   $B \sim \mathcal N(0, \sigma^2)$ instead of $x$.
+# * **Fourier features** (Tancik et al. 2020): the same network, fed $[\cos, \sin](2\pi B x)$ with
+#   random frequencies $B \sim \mathcal N(0, \sigma^2)$ instead of $x$.
 # * **SIREN** (Sitzmann et al. 2020): $\sin(30\,\cdot)$ in place of ReLU, weights drawn to suit it.
-# * **WINNER** (2025): a SIREN that starts from noisier weights. Gaussian noise is added to the weights of the first two
-#   layers, the more the higher the target's spectral centroid (its mean frequency, weighted by amplitude). How exactly
-#   the noise follows the centroid is this study's choice: `first_noise` times the centroid in radians per unit of $x$,
-#   `second_noise` times the centroid as a share of the highest frequency that the points resolve.
+# * **WINNER** (2025): a SIREN that starts from noisier weights. Gaussian noise is added to the
+#   weights of the first two layers, the more the higher the target's spectral centroid (its mean
+#   frequency, weighted by amplitude). How exactly the noise follows the centroid is this study's
+#   choice: `first_noise` times the centroid in radians per unit of $x$, `second_noise` times the
+#   centroid as a share of the highest frequency that the points resolve.
 #
-# ReLU and Fourier features are trained by plain gradient descent, for which the theory above is written, with the
-# learning rate given as a share of the largest stable one, $2N$ over the largest eigenvalue of $Q$. SIREN and WINNER
-# are trained by Adam, as usual for them, also on a target that has *only* high frequencies.
+# ReLU and Fourier features are trained by plain gradient descent, for which the theory above is
+# written, with the learning rate given as a share of the largest stable one, $2N$ over the largest
+# eigenvalue of $Q$. SIREN and WINNER are trained by Adam, as usual for them, also on a target that
+# has *only* high frequencies.
 
 # %%
-by_descent = {"num_points": num_points, "num_steps": num_steps, "optimizer": "gd", "lr": gd_lr}
-by_adam = {"num_points": num_siren_points, "num_steps": num_siren_steps, "optimizer": "adam", "lr": adam_lr}
-noise = {"first_noise": first_noise, "second_noise": second_noise}
+size = {"width": width, "depth": depth}
+points = {"num_points": num_points, "num_steps": num_steps}
+siren_points = {"num_points": num_siren_points, "num_steps": num_siren_steps}
+by_descent = {"optimizer": "gd", "lr": gd_lr, **points, **size}
+by_adam = {"optimizer": "adam", "lr": adam_lr, **siren_points, **size}
+features = {"network": "fourier", "sigma": sigma}
+noisy = {"network": "winner", "first_noise": first_noise, "second_noise": second_noise}
 low, high = tuple(low_frequencies), tuple(high_frequencies)
 arms = {
     "ReLU, low": {"network": "relu", "frequencies": low, **by_descent},
-    "Fourier features, low": {"network": "fourier", "frequencies": low, "sigma": sigma, **by_descent},
+    "Fourier features, low": {**features, "frequencies": low, **by_descent},
     "SIREN, low": {"network": "siren", "frequencies": low, **by_adam},
     "SIREN, high": {"network": "siren", "frequencies": high, **by_adam},
-    "WINNER, high": {"network": "winner", "frequencies": high, **noise, **by_adam},
+    "WINNER, high": {**noisy, "frequencies": high, **by_adam},
 }
-configs = [OneDimensionalConfig(**arm, seed=seed, width=width, depth=depth) for arm in arms.values() for seed in seeds]
+configs = [OneDimensionalConfig(**arm, seed=seed) for arm in arms.values() for seed in seeds]
 pd.DataFrame(arms).T.assign(runs=len(seeds)).fillna("")
 
 # %%
-made = runs.sweep(configs, device)
+trained = runs.sweep(configs, device)
 
 # %%
 arm_names = np.repeat(list(arms), len(seeds))
-history = pd.concat([run.history.assign(arm=arm) for run, arm in zip(made, arm_names, strict=True)], ignore_index=True)
+histories = [run.history.assign(arm=arm) for run, arm in zip(trained, arm_names, strict=True)]
+history = pd.concat(histories, ignore_index=True)
 
 # %% [markdown]
 # ## Watching it happen
@@ -120,208 +133,235 @@ history = pd.concat([run.history.assign(arm=arm) for run, arm in zip(made, arm_n
 # One ReLU network, four moments. The grey line is the target.
 
 # %%
-example, target = made[0].array("output"), made[0].array("target")[0]
-logged = made[0].history["step"].unique()
+arrays, logged = trained[0].arrays(), trained[0].history["step"].unique()
 x = np.arange(num_points) * 2 / num_points - 1
 figure, axes = plots.plt.subplots(1, 4, figsize=(13, 3.6), sharey=True)
 for ax, step in zip(axes, np.geomspace(max(num_steps / 1000, 1), num_steps, 4), strict=True):
     nearest = np.abs(logged - step).argmin()
-    ax.plot(x, target, color="0.7", lw=3, label="target")
-    ax.plot(x, example[nearest], color="C0", label="network")
+    ax.plot(x, arrays["target"][0], color="0.7", lw=3, label="target")
+    ax.plot(x, arrays["output"][nearest], color="C0", label="network")
     ax.set(title=f"after {logged[nearest]} steps", xlabel="x")
 axes[0].set_ylabel("output")
-axes[0].legend(fontsize="small")
+axes[0].legend(fontsize="small", loc="lower right")
 figure.suptitle(f"A ReLU network on the way to its target (seed {seeds[0]})")
 figure.tight_layout()
 
 # %% [markdown]
-# Now every frequency by itself, for all seeds, with and without Fourier features. A frequency is learned where its
-# curve falls below the dashed line.
+# Now every frequency by itself, for all seeds, with and without Fourier features. A frequency is
+# learned where its curve falls below the dashed line.
 
 # %%
-figure, axes = plots.plt.subplots(1, 2, figsize=(13, 4.2), sharey=True)
-for ax, arm in zip(axes, ["ReLU, low", "Fourier features, low"], strict=True):
-    plots.over_seeds(history[history["arm"] == arm], "step", "error", "frequency", marker="", ax=ax, title=arm,
-                     legend="cycles", xlabel="step", ylabel="error (1 ignored, 0 fitted)")  # fmt: skip
+descent_arms = ["ReLU, low", "Fourier features, low"]
+label = "error (1 ignored, 0 fitted)"
+panels = [(history[history["arm"] == arm], "error", arm, label) for arm in descent_arms]
+options = {"legend": "cycles", "xlabel": "step", "marker": ""}
+title = "Error of each frequency over gradient descent"
+axes = plots.row(panels, "step", "frequency", title=title, **options)
+for ax in axes:
     ax.axhline(0.5, color="k", lw=0.8, ls="--")
     ax.set(xscale="log", ylim=(0, 1.5))
 axes[0].get_legend().remove()
-figure.suptitle("Error of each frequency over gradient descent")
-figure.tight_layout()
+axes[0].figure.tight_layout()
 
 # %% [markdown]
 # ## Learning times, measured and predicted
 #
-# A time that never came counts as the last step: at least that. Three times come with each run: when the error fell
-# below one half (**measured**); when the error of the *linearised* network does, the recursion for $r$ above run from
-# the network's first output (**predicted, linearised network**); and the formula for a sinusoid on its own
-# (**predicted, single sinusoid**), which would be the same if sinusoids were eigenvectors of $Q$.
+# A time that never came counts as the last step: at least that. Three times come with each run:
+# when the error fell below one half (**measured**); when the error of the *linearised* network
+# does, the recursion for $r$ above run from the network's first output (**predicted, linearised
+# network**); and the formula for a sinusoid on its own (**predicted, single sinusoid**), which
+# would be the same if sinusoids were eigenvectors of $Q$.
 
 # %%
-moments = {
+errors = {
     "measured": history["error"],
     "amplitude alone": (history["amplitude"] - 1).abs(),
     "predicted, linearised network": history["predicted_error"],
 }
 last = history.groupby("arm")["step"].transform("max")
-reached = pd.DataFrame(
-    {name: history["step"].where(error < 0.5, last).where(error.notna()) for name, error in moments.items()}
-)
-reached["predicted, single sinusoid"] = history["rayleigh_time"]
 by = ["arm", "seed", "frequency"]
-times = pd.concat([history[by], reached], axis=1).groupby(by, sort=False).min().reset_index()
-descended = times[times["arm"].isin(["ReLU, low", "Fourier features, low"])]
-descended.groupby(["arm", "frequency"], sort=False)[list(reached)].median().round(0)
+reached = history[by].copy()
+for name, error in errors.items():
+    reached[name] = history["step"].where(error < 0.5, last).where(error.notna())
+reached["predicted, single sinusoid"] = history["rayleigh_time"]
+times = reached.groupby(by, sort=False).min().reset_index()
+descended = times[times["arm"].isin(descent_arms)]
+descended.drop(columns="seed").groupby(["arm", "frequency"], sort=False).median().round(0)
 
 # %%
-kinds = ["measured", "predicted, linearised network", "predicted, single sinusoid"]
-figure, axes = plots.plt.subplots(1, 2, figsize=(13, 4.4), sharey=True)
-for ax, (arm, group) in zip(axes, descended.groupby("arm", sort=False), strict=True):
-    long = group.melt(["seed", "frequency"], kinds, "time", "steps")
-    plots.over_seeds(long, "frequency", "steps", "time", ax=ax, logx=True, title=arm,
-                     xlabel="frequency (cycles over the line)", ylabel="learning time (steps)")  # fmt: skip
+predictions = ["predicted, linearised network", "predicted, single sinusoid"]
+long = descended.melt(by, ["measured", *predictions], "time", "steps")
+label = "learning time (steps)"
+panels = [(long[long["arm"] == arm], "steps", arm, label) for arm in descent_arms]
+title = "When each frequency is learned, and when the kernel at the start says it will be"
+options = {"xlabel": "frequency (cycles over the line)", "logx": True}
+axes = plots.row(panels, "frequency", "time", title=title, **options)
+axes[1].sharey(axes[0])
+for ax in axes:
     ax.set_yscale("log")
 axes[0].get_legend().remove()
-figure.suptitle("When each frequency is learned, and when the kernel at the start says it will be")
-figure.tight_layout()
+axes[0].figure.tight_layout()
 
 # %%
-scatter = descended.melt(["arm", "frequency", "measured"], kinds[1:], "prediction", "steps")
-grid = sns.relplot(scatter, x="steps", y="measured", hue="frequency", style="arm", col="prediction", palette="viridis",
-                   height=4.2, s=60)  # fmt: skip
-grid.set(xscale="log", yscale="log", xlabel="predicted learning time (steps)", ylabel="measured learning time (steps)")
+scatter = descended.melt([*by, "measured"], predictions, "prediction", "steps")
+marks = {"hue": "frequency", "style": "arm", "palette": "viridis", "s": 60}
+grid = sns.relplot(scatter, x="steps", y="measured", col="prediction", height=4.2, **marks)
+grid.set(xscale="log", yscale="log")
+grid.set_axis_labels("predicted learning time (steps)", "measured learning time (steps)")
 grid.set_titles("{col_name}")
-grid.figure.suptitle(f"Measured against predicted, one point a frequency and seed ({len(seeds)} seeds)", y=1.04)
+count = f"one point a frequency and seed ({len(seeds)} seeds)"
+grid.figure.suptitle(f"Measured against predicted, {count}", y=1.04)
 for ax in grid.axes.flat:
     ax.plot([1, num_steps], [1, num_steps], color="k", lw=0.8, ls="--")
 
 # %% [markdown]
 # ## When the target has no low frequencies
 #
-# SIREN and WINNER on the high target, SIREN on the low target as a control: the amplitude, averaged over the target's
-# frequencies.
+# SIREN and WINNER on the high target, SIREN on the low target as a control: the amplitude, averaged
+# over the target's frequencies.
 
 # %%
-by_adam_alone = history[history["arm"].str.startswith(("SIREN", "WINNER"))]
-mean_amplitude = by_adam_alone.groupby(["arm", "seed", "step"], sort=False)["amplitude"].mean().reset_index()
-ax = plots.over_seeds(mean_amplitude, "step", "amplitude", "arm", marker="", legend="network and target",
-                      title="How much of the target's amplitude is there", xlabel="step",
-                      ylabel="amplitude (0 missing, 1 fitted)")  # fmt: skip
+adam = history[history["arm"].str.startswith(("SIREN", "WINNER"))]
+amplitudes = adam.groupby(["arm", "seed", "step"], sort=False)["amplitude"].mean().reset_index()
+labels = {"xlabel": "step", "ylabel": "amplitude (0 missing, 1 fitted)"}
+labels |= {"title": "How much of the target's amplitude is there", "legend": "network and target"}
+ax = plots.over_seeds(amplitudes, "step", "amplitude", "arm", marker="", **labels)
 ax.set_xscale("log")
 
 # %% [markdown]
-# A network can pass through all points of a fast wave and do something else in between: nothing in the loss forbids
-# it. So the last error is also taken halfway between the points, where the network was never trained.
+# A network can pass through all points of a fast wave and do something else in between: nothing in
+# the loss forbids it. So the last error is also taken halfway between the points, where the network
+# was never trained.
 
 # %%
-final = history[history["step"] == history.groupby("arm")["step"].transform("max")]
+final = history[history["step"] == last]
 summary = final.groupby(["arm", "seed"], sort=False)[["amplitude", "error", "error_between"]].mean()
-summary["learned"] = times.groupby(["arm", "seed"])["measured"].max()
-summary["spread"] = times.groupby(["arm", "seed"])["measured"].agg(lambda steps: np.log2(steps.max() / steps.min()))
-summary.groupby("arm", sort=False).mean().round(3).rename(
-    columns={"learned": "learned (step)", "spread": "spread (octaves)"}
-)
+learned = times.groupby(["arm", "seed"])["measured"]
+summary["learned"] = learned.max()
+summary["spread"] = np.log2(learned.max() / learned.min())
+units = {"learned": "learned (step)", "spread": "spread (octaves)"}
+summary.groupby("arm", sort=False).mean().round(3).rename(columns=units)
 
 # %% [markdown]
 # ## Claims
 #
-# Each seed gives one number; the interval is a bootstrap over seeds. *Learned* is the step by which every frequency of
-# the target is learned. The *spread* of learning times is $\log_2$ of the last over the first, in octaves.
+# Each seed gives one number; the interval is a bootstrap over seeds. *Learned* is the step by which
+# every frequency of the target is learned. The *spread* of learning times is $\log_2$ of the last
+# over the first, in octaves.
+
+# %%
+of_relu = times[times["arm"] == "ReLU, low"]
+first, (linearised, single) = "ReLU: low frequencies first", predictions
+trends = [
+    ("P1", "published", f"{first}, by amplitude", "frequency", "amplitude alone"),
+    ("P1", "corrected", f"{first}, by error", "frequency", "measured"),
+    ("P2", "corrected", "ReLU: the linearised network foretells the order", linearised, "measured"),
+    ("P2", "corrected", "ReLU: v'Qv of one sinusoid foretells the order", single, "measured"),
+]
+claimed = [claims.trend(*said, of_relu, x, y, "> 0") for *said, x, y in trends]
+
+# %%
+relu, fourier, low_siren, siren, winner = (summary.loc[arm] for arm in arms)
+shrink = (relu["spread"] - fourier["spread"]).rename("spread of ReLU - of Fourier features")
+ratio = "log2 of the ratio of learning times"
+delay = np.log2(siren["learned"] / low_siren["learned"]).rename(ratio)
+rescue = np.log2(siren["learned"] / winner["learned"]).rename(ratio)
+missed, fitted = (table["amplitude"].rename("final amplitude") for table in (siren, winner))
+between = winner["error_between"].rename("final error")
 
 # %%
 # NBVAL_CHECK_OUTPUT
-relu = times[times["arm"] == "ReLU, low"]
-column = {name: summary.loc[arm] for name, arm in zip(["relu", "fourier", "low", "siren", "winner"], arms, strict=True)}
-delay = np.log2(column["siren"]["learned"] / column["low"]["learned"])
-rescue = np.log2(column["siren"]["learned"] / column["winner"]["learned"])
-shrink = column["relu"]["spread"] - column["fourier"]["spread"]
-found = [
-    claims.trend("P1", "published", "ReLU: low frequencies first, by amplitude", relu, "frequency", "amplitude alone", "> 0"),
-    claims.trend("P1", "corrected", "ReLU: low frequencies first, by error", relu, "frequency", "measured", "> 0"),
-    claims.trend("P2", "corrected", "ReLU: the linearised network foretells the order", relu, kinds[1], "measured", "> 0"),
-    claims.trend("P2", "corrected", "ReLU: v'Qv of one sinusoid foretells the order", relu, kinds[2], "measured", "> 0"),
-    claims.over_seeds("P3", "corrected", "Fourier features shrink the spread of learning times",
-                      "spread of ReLU - of Fourier features", shrink.values, shrink.index, "> 0"),
-    claims.over_seeds("P4", "published", "SIREN misses a target of high frequencies only",
-                      "final amplitude", column["siren"]["amplitude"].values, column["siren"].index, "< 0.5"),
-    claims.over_seeds("P4", "corrected", "SIREN learns it later than the low target",
-                      "log2 of the ratio of learning times", delay.values, delay.index, "> 0"),
-    claims.over_seeds("P5", "published", "WINNER fits the target of high frequencies only",
-                      "final amplitude", column["winner"]["amplitude"].values, column["winner"].index, "> 0.5"),
-    claims.over_seeds("P5", "corrected", "WINNER learns it sooner than SIREN",
-                      "log2 of the ratio of learning times", rescue.values, rescue.index, "> 0"),
-    claims.over_seeds("P5", "corrected", "WINNER's fit holds between the points",
-                      "final error", column["winner"]["error_between"].values, column["winner"].index, "< 0.5"),
-]  # fmt: skip
-claims.show(found)
+tests = [
+    ("P3", "corrected", "Fourier features shrink the spread of learning times", shrink, "> 0"),
+    ("P4", "published", "SIREN misses a target of high frequencies only", missed, "< 0.5"),
+    ("P4", "corrected", "SIREN learns it later than the low target", delay, "> 0"),
+    ("P5", "published", "WINNER fits the target of high frequencies only", fitted, "> 0.5"),
+    ("P5", "corrected", "WINNER learns it sooner than SIREN", rescue, "> 0"),
+    ("P5", "corrected", "WINNER's fit holds between the points", between, "< 0.5"),
+]
+for *said, values, expected in tests:
+    claimed.append(claims.over_seeds(*said, values.name, values, values.index, expected))
+claims.show(claimed)
 
 # %%
-claims.table(found)
+claims.table(claimed)
 
 # %% [markdown]
 # ## What to make of it
 #
-# **ReLU.** A correlation of 1 in P1 means that within every seed the frequencies were learned strictly in order. Nothing
-# in the loss asks for that: all sinusoids have the same amplitude, and all points are in every step.
+# **ReLU.** A correlation of 1 in P1 means that within every seed the frequencies were learned
+# strictly in order. Nothing in the loss asks for that: all sinusoids have the same amplitude, and
+# all points are in every step.
 #
-# **The kernel.** Both predictions are made before the first step. $v^\top Q v$ is an average of eigenvalues, which one
-# large eigenvalue can dominate, while what is left to be learned of a sinusoid is the part along the small ones: on a
-# line with two ends, where sinusoids are no eigenvectors of a ReLU network's kernel, this formula tends to be too early.
-# The linearised network keeps all eigenvectors apart. What still separates it from the measurement is that the real
-# kernel moves while the network trains.
+# **The kernel.** Both predictions are made before the first step. $v^\top Q v$ is an average of
+# eigenvalues, which one large eigenvalue can dominate, while what is left to be learned of a
+# sinusoid is the part along the small ones: on a line with two ends, where sinusoids are no
+# eigenvectors of a ReLU network's kernel, this formula tends to be too early. The linearised
+# network keeps all eigenvectors apart. What still separates it from the measurement is that the
+# real kernel moves while the network trains.
+
+# %% [markdown]
+# **Fourier features.** With $[\cos, \sin](2\pi B x)$ as input, the kernel depends on little more
+# than the distance of two points, and $\sigma$ sets how fast it falls off with distance, so how
+# evenly its eigenvalues are spread over frequencies. The bias is not a law of gradient descent: it
+# is a property of a network's kernel, and can be designed.
 #
-# **Fourier features.** With $[\cos, \sin](2\pi B x)$ as input, the kernel depends on little more than the distance of
-# two points, and $\sigma$ sets how fast it falls off with distance, so how evenly its eigenvalues are spread over
-# frequencies. The bias is not a law of gradient descent: it is a property of a network's kernel, and can be designed.
+# **SIREN and WINNER.** P4 asks the same question twice. The published form, *is the target
+# missed?*, depends on when one looks: a network that waits on a plateau and one that never learns
+# look the same until the plateau ends. The corrected form asks *how much later?*. Where the first
+# is contradicted and the second supported, the spectral bottleneck is a delay, on a line of this
+# length and with this patience; exercise 2 asks what sets its length. And noise that lets a network
+# reach high frequencies also lets it wiggle between the points: read WINNER's rows together,
+# exercise 3.
 #
-# **SIREN and WINNER.** P4 asks the same question twice. The published form, *is the target missed?*, depends on when one
-# looks: a network that waits on a plateau and one that never learns look the same until the plateau ends. The corrected
-# form asks *how much later?*. Where the first is contradicted and the second supported, the spectral bottleneck is a
-# delay, on a line of this length and with this patience; exercise 2 asks what sets its length. And noise that lets a
-# network reach high frequencies also lets it wiggle between the points: read WINNER's rows together, exercise 3.
-#
-# From here on the line becomes a path between two images and the sinusoid a wave in the labels. The points are then few
-# and far apart, and no kernel is computed: the following notebooks measure instead.
-#
+# From here on the line becomes a path between two images and the sinusoid a wave in the labels. The
+# points are then few and far apart, and no kernel is computed: the following notebooks measure
+# instead.
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. $\sigma$ sets the range of frequencies that Fourier features offer. Make it eight times smaller and eight times
-#    larger. What happens to the learning times, and what happens between the points?
-# 2. Move SIREN's target of high frequencies down towards zero, its spacing unchanged. How does the step by which it is
-#    learned depend on frequency? (A network that has not learned it by the end shows the last step.)
-# 3. Give WINNER's first layer ten times the noise. Compare the error at the points with the one between them.
+# 1. $\sigma$ sets the range of frequencies that Fourier features offer. Make it eight times smaller
+#    and eight times larger. What happens to the learning times, and what happens between the
+#    points?
+# 2. Move SIREN's target of high frequencies down towards zero, its spacing unchanged. How does the
+#    step by which it is learned depend on frequency? (A network that has not learned it by the end
+#    shows the last step.)
+# 3. Give WINNER's first layer ten times the noise. Compare the error at the points with the one
+#    between them.
 
 # %% tags=["solution"]
-scales = {factor: {**arms["Fourier features, low"], "sigma": sigma * factor} for factor in (1 / 8, 1, 8)}
-extra = [OneDimensionalConfig(**scale, seed=seeds[0], width=width, depth=depth) for scale in scales.values()]
-answer = pd.concat([run.history for run in runs.sweep(extra, device)])
+arm = arms["Fourier features, low"]
+scales = [{**arm, "sigma": sigma * factor} for factor in (1 / 8, 1, 8)]
+extra = runs.sweep([OneDimensionalConfig(**scale, seed=seeds[0]) for scale in scales], device)
+answer = pd.concat([run.history for run in extra], ignore_index=True)
 at_end = answer[answer["step"] == num_steps].groupby("sigma")[["error", "error_between"]].max()
-learned = answer["step"].where(answer["error"] < 0.5, num_steps).groupby([answer["sigma"], answer["frequency"]]).min()
-at_end.assign(
-    **{"first learned": learned.groupby("sigma").min(), "last learned": learned.groupby("sigma").max()}
-).round(2)
+answer["learned"] = answer["step"].where(answer["error"] < 0.5, num_steps)
+learned = answer.groupby(["sigma", "frequency"])["learned"].min().groupby("sigma")
+at_end["first learned"], at_end["last learned"] = learned.min(), learned.max()
+at_end.round(2)
 
 # %% tags=["solution"]
 shifts = [min(high) * part // 6 for part in (5, 4, 2, 0)]
 targets = [tuple(k - shift for k in high) for shift in shifts]
-extra = [
-    OneDimensionalConfig(**{**arms["SIREN, high"], "frequencies": k}, seed=seeds[0], width=width, depth=depth)
-    for k in targets
-]
-for k, run in zip(targets, runs.sweep(extra, device), strict=True):
+moved = [{**arms["SIREN, high"], "frequencies": target} for target in targets]
+extra = runs.sweep([OneDimensionalConfig(**arm, seed=seeds[0]) for arm in moved], device)
+for target, run in zip(targets, extra, strict=True):
     worst = run.history.groupby("step")["error"].max()
-    print(f"{k}: learned by step {worst.index[worst < 0.5].min() if (worst < 0.5).any() else num_siren_steps}")
+    learned = worst.index[worst < 0.5]
+    print(f"{target}: learned by step {min(learned, default=num_siren_steps)}")
 
 # %% tags=["solution"]
-for factor in (1, 10):
-    arm = {**arms["WINNER, high"], "first_noise": first_noise * factor}
-    run = runs.sweep([OneDimensionalConfig(**arm, seed=seeds[0], width=width, depth=depth)], device)[0]
+noisier = [{**arms["WINNER, high"], "first_noise": first_noise * factor} for factor in (1, 10)]
+extra = runs.sweep([OneDimensionalConfig(**arm, seed=seeds[0]) for arm in noisier], device)
+for factor, run in zip((1, 10), extra, strict=True):
     end = run.history.tail(len(high))[["error", "error_between"]].mean()
-    print(f"noise x {factor}: error {end['error']:.2f} at the points, {end['error_between']:.2f} between them")
+    at, between = end["error"], end["error_between"]
+    print(f"noise x {factor}: error {at:.2f} at the points, {between:.2f} between them")
 
 # %% [markdown]
 # ## Provenance
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-claims.record(found, made, globals())
+provenance.record(claimed, trained, globals())

@@ -15,20 +15,23 @@
 # %% [markdown]
 # # More training examples raise frequency between classes and lower it within
 #
-# **Finding F4.** Train the same network on more and more images. The paper reports that function frequency along
-# paths between classes rises with the number of training examples, and falls along paths within a class.
+# **Finding F4.** Train the same network on more and more images. The paper reports that function
+# frequency along paths between classes rises with the number of training examples, and falls along
+# paths within a class.
 #
-# There is a confound. With the number of epochs $E$ fixed, a smaller training set also means fewer gradient steps:
+# There is a confound. With the number of epochs $E$ fixed, a smaller training set also means fewer
+# gradient steps:
 #
 # $$\text{steps} = E \cdot \left\lfloor \frac{n}{\min(B, n)} \right\rfloor .$$
 #
-# And training time alone moves function frequency (notebook 03). So every size is trained twice: once with the epochs
-# fixed, as the released code does, and once with the steps fixed. Only what both show is about examples.
+# And training time alone moves function frequency (notebook 03). So every size is trained twice:
+# once with the epochs fixed, as the released code does, and once with the steps fixed. Only what
+# both show is about examples.
 
 # %%
 import pandas as pd
 
-from lib import claims, measure, plots, runs
+from lib import claims, measure, plots, provenance, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 
@@ -45,7 +48,7 @@ num_train: int = 1297  # images: trained on, drawn by the seed
 num_test: int = 500  # images: every measure is taken on
 batch_size: int = 128  # images: a training step
 lr: float = 0.1  # per step: learning rate at the start of the cosine
-augmentation: str = "none"  # name: none, or steps joined by +, see lib.augment
+augmentation: str = "none"  # name: none, or steps joined by +, see lib.data.augmentation
 num_pairs: int = 200  # paths: within classes, and as many between classes
 spacing: float = 0.15  # nu: between neighbouring points of a path
 cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
@@ -56,56 +59,57 @@ device: str = "auto"  # name: auto, cpu or cuda
 parameters = check_typed(globals())
 plots.style()
 
+
 # %% [markdown]
 # ## The experiment
 #
-# A seed draws one order of the images; every size takes the first of them, so smaller sets lie inside larger ones.
+# A seed draws one order of the images; every size takes the first of them, so smaller sets lie
+# inside larger ones.
+
 
 # %%
-common = {name: parameters[name] for name in ("dataset", "model", "num_test", "batch_size", "lr", "precision", "augmentation")}
-
-
 def steps_per_epoch(size):
     return size // min(batch_size, size)
 
 
 sizes = sorted({max(10, round(share * num_train)) for share in shares})
-plan = []
+rows = []
 for size in sizes:
     same_steps = round(num_epochs * steps_per_epoch(max(sizes)) / steps_per_epoch(size))
-    plan += [{"fixed": "epochs", "num_train": size, "num_epochs": num_epochs},
-             {"fixed": "steps", "num_train": size, "num_epochs": same_steps}]  # fmt: skip
-plan = pd.DataFrame(plan)
+    rows += [("epochs", size, num_epochs), ("steps", size, same_steps)]
+plan = pd.DataFrame(rows, columns=["fixed", "num_train", "num_epochs"])
 plan["steps"] = plan["num_epochs"] * plan["num_train"].map(steps_per_epoch)
 plan
 
 # %%
-configs = {
-    fixed: [
-        TrainingConfig(**common, seed=seed, num_train=row.num_train, num_epochs=row.num_epochs,
-                       eval_every=-(-row.num_epochs // num_epochs))
-        for seed in seeds for row in rows.itertuples()
-    ]
-    for fixed, rows in plan.groupby("fixed")
-}  # fmt: skip
-how = measure.MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=cutoff)
-made = runs.sweep([config for group in configs.values() for config in group], device)
-measured = {fixed: measure.final(group, how, device)[0] for fixed, group in configs.items()}
+common = TrainingConfig.fields_in(parameters, but=("num_train", "num_epochs"))
+configs = {"epochs": [], "steps": []}
+for seed in seeds:
+    for row in plan.itertuples():
+        length = {"num_train": row.num_train, "num_epochs": row.num_epochs}
+        eval_every = -(-row.num_epochs // num_epochs)
+        config = TrainingConfig(**common, **length, seed=seed, eval_every=eval_every)
+        configs[row.fixed].append(config)
+protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
+trained = runs.sweep([*configs["epochs"], *configs["steps"]], device)
+summaries = {fixed: measure.sweep(group, protocol, device)[0] for fixed, group in configs.items()}
 
 # %% [markdown]
 # ## What the runs show
 
 # %%
-for fixed, summary in measured.items():
-    plots.published_and_corrected(
-        summary, "num_train", "training images", cutoff, logx=True, title=f"Fixed number of {fixed}"
-    )
+for fixed, summary in summaries.items():
+    title = f"Fixed number of {fixed}"
+    labels = {"xlabel": "training images", "cutoff": cutoff, "title": title}
+    plots.published_and_corrected(summary, "num_train", **labels, logx=True)
 
 # %%
-both = pd.concat([summary.assign(fixed=fixed) for fixed, summary in measured.items()], ignore_index=True)
-plots.over_seeds(both[(both["selection"] == "all") & (both["kind"] == "within")], "num_train", "test_accuracy", "fixed",
-                 legend="fixed number of", logx=True, title="Test accuracy by number of training images",
-                 xlabel="training images", ylabel="test accuracy");  # fmt: skip
+both = pd.concat([summary.assign(fixed=fixed) for fixed, summary in summaries.items()])
+rows = both[(both["selection"] == "all") & (both["kind"] == "within")]
+title = "Test accuracy by number of training images"
+labels = {"title": title, "xlabel": "training images", "ylabel": "test accuracy"}
+columns = ("num_train", "test_accuracy", "fixed")
+ax = plots.over_seeds(rows, *columns, legend="fixed number of", logx=True, **labels)
 
 # %% [markdown]
 # ## Claims
@@ -114,35 +118,36 @@ plots.over_seeds(both[(both["selection"] == "all") & (both["kind"] == "within")]
 
 # %%
 # NBVAL_CHECK_OUTPUT
-found = []
-for fixed, summary in measured.items():
-    found += claims.path_trends("F4", summary, "num_train", f"training images, {fixed} fixed")
-claims.show(found)
+claimed = []
+for fixed, summary in summaries.items():
+    claimed += claims.path_trends("F4", summary, "num_train", f"training images, {fixed} fixed")
+claims.show(claimed)
 
 # %%
-claims.table(found)
+claims.table(claimed)
 
 # %% [markdown]
 # ## What to make of it
 #
-# Read the two halves of the table against each other. A row that is supported with the epochs fixed and not with the
-# steps fixed is about training time, not about examples. And a network trained on a handful of images misclassifies
-# many test images: the rows over all paths then count transitions within classes, and only the rows over correct ends
-# compare functions.
+# Read the two halves of the table against each other. A row that is supported with the epochs fixed
+# and not with the steps fixed is about training time, not about examples. And a network trained on
+# a handful of images misclassifies many test images: the rows over all paths then count transitions
+# within classes, and only the rows over correct ends compare functions.
 #
 # ## Exercises
 #
-# 1. With the steps fixed, the smallest set is seen many times over. How often does a network see each image there?
-# 2. Does the share of paths with correct ends change with the number of training images? Why does that matter?
+# 1. With the steps fixed, the smallest set is seen many times over. How often does a network see
+#    each image there?
+# 2. Does the share of paths with correct ends change with the number of training images? Why does
+#    that matter?
 
 # %% tags=["solution"]
 smallest = plan[(plan["fixed"] == "steps") & (plan["num_train"] == min(sizes))].iloc[0]
 print(f"{smallest['num_epochs']} times, against {num_epochs} with the epochs fixed")
 
 # %% tags=["solution"]
-usable = (
-    both[both["selection"] == "correct"].groupby(["fixed", "num_train", "kind"])["num_paths"].mean().unstack("kind")
-)
+correct = both[both["selection"] == "correct"]
+usable = correct.groupby(["fixed", "num_train", "kind"])["num_paths"].mean().unstack("kind")
 print((usable / num_pairs).round(3))
 
 # %% [markdown]
@@ -150,4 +155,4 @@ print((usable / num_pairs).round(3))
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-claims.record(found, made, globals())
+provenance.record(claimed, trained, globals())

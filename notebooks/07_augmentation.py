@@ -15,23 +15,25 @@
 # %% [markdown]
 # # Augmentations that raise accuracy raise frequency between classes and lower it within
 #
-# **Finding F6.** Data augmentation tells a network what should not matter. The paper reports that the augmentations
-# that help accuracy also raise function frequency between classes and lower it within.
+# **Finding F6.** Data augmentation tells a network what should not matter. The paper reports that
+# the augmentations that help accuracy also raise function frequency between classes and lower it
+# within.
 #
-# For every augmentation $a$ and seed there is one network with an accuracy and the frequency measures of its paths.
-# The claim is about the rank correlation over augmentations,
+# For every augmentation $a$ and seed there is one network with an accuracy and the frequency
+# measures of its paths. The claim is about the rank correlation over augmentations,
 #
 # $$\rho_s = \operatorname{Spearman}_a\bigl(\text{accuracy}_{a,s},\ \text{measure}_{a,s}\bigr),$$
 #
 # with its interval over seeds $s$.
 #
-# One note on the code that the paper released: with flip and crop switched on, it applies AutoAugment and RandAugment
-# and then crops the *original* image, so that the policy is thrown away. Here flip and crop act on the augmented image.
+# One note on the code that the paper released: with flip and crop switched on, it applies
+# AutoAugment and RandAugment and then crops the *original* image, so that the policy is thrown
+# away. Here flip and crop act on the augmented image.
 
 # %%
 import pandas as pd
 
-from lib import claims, measure, plots, runs
+from lib import claims, measure, plots, provenance, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 
@@ -76,15 +78,15 @@ plots.style()
 # ## The experiment
 
 # %%
-names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision")
-common = {name: parameters[name] for name in names}
-configs = [TrainingConfig(**common, seed=seed, augmentation=name) for seed in seeds for name in augmentations]
-how = measure.MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=cutoff)
+common = TrainingConfig.fields_in(parameters)
+grid = [{"seed": seed, "augmentation": name} for seed in seeds for name in augmentations]
+configs = [TrainingConfig(**common, **point) for point in grid]
+protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
 pd.DataFrame({"augmentation": augmentations, "runs": len(seeds)})
 
 # %%
-made = runs.sweep(configs, device)
-summary, spectra = measure.final(configs, how, device)
+trained = runs.sweep(configs, device)
+summary, spectra = measure.sweep(configs, protocol, device)
 
 # %% [markdown]
 # ## What the runs show
@@ -92,40 +94,41 @@ summary, spectra = measure.final(configs, how, device)
 # %%
 correct = summary[summary["selection"] == "correct"]
 columns = ["test_accuracy", "hff", "power_softmax", "power_logits"]
-correct.pivot_table(index="augmentation", columns="kind", values=columns).round(4).sort_values(
-    ("test_accuracy", "within")
-)
+means = correct.pivot_table(index="augmentation", columns="kind", values=columns).round(4)
+means.sort_values(("test_accuracy", "within"))
 
 # %%
 title = f"One point a network: {len(augmentations)} augmentations, {len(seeds)} seeds"
-plots.against_accuracy(summary, "augmentation", cutoff, title);
+plots.against_accuracy(summary, "augmentation", cutoff, title)
 # %% [markdown]
 # ## Claims
 
 # %%
 # NBVAL_CHECK_OUTPUT
-found = claims.path_trends("F6", summary, "test_accuracy", "accuracy over augmentations")
-claims.show(found)
+claimed = claims.path_trends("F6", summary, "test_accuracy", "accuracy over augmentations")
+claims.show(claimed)
 
 # %%
-claims.table(found)
+claims.table(claimed)
 
 # %% [markdown]
 # ## What to make of it
 #
-# HFF over all paths within a class and accuracy are nearly the same quantity: each misclassified end adds a transition.
-# That row would be supported by networks of equal smoothness. The rows over correct ends compare functions; the rows for
-# calibrated softmax and logits also take confidence away, and that matters here, since mixup and label-mixing
-# augmentations make a network less confident by design.
+# HFF over all paths within a class and accuracy are nearly the same quantity: each misclassified
+# end adds a transition. That row would be supported by networks of equal smoothness. The rows over
+# correct ends compare functions; the rows for calibrated softmax and logits also take confidence
+# away, and that matters here, since mixup and label-mixing augmentations make a network less
+# confident by design.
 #
 # ## Exercises
 #
-# 1. Flipping a digit changes what it is. What does that do to accuracy, and to the claims if you leave it out?
+# 1. Flipping a digit changes what it is. What does that do to accuracy, and to the claims if you
+#    leave it out?
 # 2. How does frequency go with the strength of mixup alone?
 
 # %% tags=["solution"]
 kept = summary[~summary["augmentation"].str.contains("flip")]
-print(*[claim.line() for claim in claims.path_trends("F6", kept, "test_accuracy", "accuracy, no flips")], sep="\n")
+claims.show(claims.path_trends("F6", kept, "test_accuracy", "accuracy, no flips"))
 
 # %% tags=["solution"]
 mixed = correct[correct["augmentation"].str.startswith("mixup")]
@@ -136,4 +139,4 @@ print(mixed.groupby(["kind", "augmentation"])[["power_softmax", "power_logits"]]
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-claims.record(found, made, globals())
+provenance.record(claimed, trained, globals())

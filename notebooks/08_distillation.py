@@ -15,18 +15,20 @@
 # %% [markdown]
 # # Self-distillation that raises accuracy raises frequency between classes and lowers it within
 #
-# **Finding F7.** Train a network; then train another of the same architecture on the first one's outputs, and so on for
-# a few generations. With weight $\alpha$ on the true labels $y$ and the teacher's softmax $q(x)$ (temperature 1),
+# **Finding F7.** Train a network; then train another of the same architecture on the first one's
+# outputs, and so on for a few generations. With weight $\alpha$ on the true labels $y$ and the
+# teacher's softmax $q(x)$ (temperature 1),
 #
 # $$\mathcal{L} = \text{CE}\bigl(\alpha\,y + (1 - \alpha)\,q(x),\ p(x)\bigr).$$
 #
-# The paper reports that self-distillation, where it helps accuracy, raises function frequency between classes and lowers
-# it within. Generation 0 is the teacher of all: the baseline that the other notebooks use too.
+# The paper reports that self-distillation, where it helps accuracy, raises function frequency
+# between classes and lowers it within. Generation 0 is the teacher of all: the baseline that the
+# other notebooks use too.
 
 # %%
 import pandas as pd
 
-from lib import claims, measure, plots, runs
+from lib import claims, measure, plots, provenance, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 
@@ -44,7 +46,7 @@ num_train: int = 1297  # images: trained on, drawn by the seed
 num_test: int = 500  # images: every measure is taken on
 batch_size: int = 128  # images: a training step
 lr: float = 0.1  # per step: learning rate at the start of the cosine
-augmentation: str = "none"  # name: none, or steps joined by +, see lib.augment
+augmentation: str = "none"  # name: none, or steps joined by +, see lib.data.augmentation
 num_pairs: int = 200  # paths: within classes, and as many between classes
 spacing: float = 0.15  # nu: between neighbouring points of a path
 cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
@@ -61,84 +63,88 @@ plots.style()
 # A student needs its teacher's run; where the store lacks it, it is trained first.
 
 # %%
-names = ("dataset", "model", "num_epochs", "num_train", "num_test", "batch_size", "lr", "precision", "augmentation")
-common = {name: parameters[name] for name in names}
+common = TrainingConfig.fields_in(parameters)
 configs = []
 for seed in seeds:
     baseline = TrainingConfig(**common, seed=seed)
     configs.append(baseline)
-    for weight in true_label_weights:
-        teacher = baseline
+    for alpha in true_label_weights:
+        student = baseline
         for _ in range(num_generations):
-            teacher = TrainingConfig(**common, seed=seed, teacher=teacher, true_label_weight=weight)
-            configs.append(teacher)
-how = measure.MeasurementConfig(num_pairs=num_pairs, spacing=spacing, cutoff=cutoff)
-pd.DataFrame({"alpha": [1.0, *true_label_weights], "generations": [1] + [num_generations] * len(true_label_weights),
-              "seeds": len(seeds)})  # fmt: skip
+            taught = {"teacher": student, "true_label_weight": alpha}
+            student = TrainingConfig(**common, seed=seed, **taught)
+            configs.append(student)
+protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
+generations = [1] + [num_generations] * len(true_label_weights)
+plan = {"alpha": [1.0, *true_label_weights], "generations": generations, "seeds": len(seeds)}
+pd.DataFrame(plan)
 
 # %%
-made = runs.sweep(configs, device)
-summary, spectra = measure.final(configs, how, device)
+trained = runs.sweep(configs, device)
+summary, spectra = measure.sweep(configs, protocol, device)
 
 # %% [markdown]
 # ## What the runs show
 
 # %%
-baselines = summary[summary["generation"] == 0]
-lines = pd.concat([summary[summary["generation"] > 0],
-                   *[baselines.assign(true_label_weight=weight) for weight in true_label_weights]])  # fmt: skip
-figure, axes = plots.plt.subplots(1, 3, figsize=(14, 4))
-panels = (("all", "within", "test_accuracy", "Test accuracy", "test accuracy"),
-          ("correct", "between", "power_softmax", "Corrected, between classes", f"share above {cutoff:g} cycles/nu"),
-          ("correct", "within", "power_softmax", "Corrected, within classes", f"share above {cutoff:g} cycles/nu"))  # fmt: skip
-for ax, (selection, kind, column, title, label) in zip(axes, panels, strict=True):
-    rows = lines[(lines["selection"] == selection) & (lines["kind"] == kind)]
-    plots.over_seeds(rows, "generation", column, "true_label_weight", legend="alpha", ax=ax, title=title,
-                     xlabel="generation", ylabel=label)  # fmt: skip
+first = summary[summary["generation"] == 0]
+firsts = [first.assign(true_label_weight=alpha) for alpha in true_label_weights]
+lines = pd.concat([summary[summary["generation"] > 0], *firsts])
+every = lines[(lines["selection"] == "all") & (lines["kind"] == "within")]
+correct = lines[lines["selection"] == "correct"]
+between, within = (correct[correct["kind"] == kind] for kind in ("between", "within"))
+share = f"share above {cutoff:g} cycles/nu"
+panels = [
+    (every, "test_accuracy", "Test accuracy", "test accuracy"),
+    (between, "power_softmax", "Corrected, between classes", share),
+    (within, "power_softmax", "Corrected, within classes", share),
+]
+axes = plots.row(panels, "generation", "true_label_weight", xlabel="generation")
+for ax in axes:
     ax.set_xticks(range(num_generations + 1))
-figure.tight_layout()
+    ax.get_legend().remove()
+legend = axes[-1].legend(title="alpha", **plots.BESIDE)
 
 # %% [markdown]
 # ## Claims
 #
-# Over all students and their teachers, within each seed: does the measure go with accuracy? And does it go with the
-# generation?
+# Over all students and their teachers, within each seed: does the measure go with accuracy? And
+# does it go with the generation?
 
 # %%
 # NBVAL_CHECK_OUTPUT
-found = claims.path_trends("F7", summary, "test_accuracy", "accuracy over distillations")
-found += claims.path_trends("F7", lines, "generation", "the generation")
-claims.show(found)
+claimed = claims.path_trends("F7", summary, "test_accuracy", "accuracy over distillations")
+claimed += claims.path_trends("F7", lines, "generation", "the generation")
+claims.show(claimed)
 
 # %%
-claims.table(found)
+claims.table(claimed)
 
 # %% [markdown]
 # ## What to make of it
 #
-# If distillation barely moves accuracy here, the correlations with accuracy are correlations with noise, and their
-# intervals will say so. The rows by generation do not need accuracy to move. A student at $\alpha = 0$ sees no true label
-# at all, only its teacher's softmax on augmented images.
+# If distillation barely moves accuracy here, the correlations with accuracy are correlations with
+# noise, and their intervals will say so. The rows by generation do not need accuracy to move. A
+# student at $\alpha = 0$ sees no true label at all, only its teacher's softmax on augmented images.
 #
 # ## Exercises
 #
-# 1. How far apart are the best and the worst mean accuracy over generations and alphas? Compare with the spread over seeds.
-# 2. Does a student of a later generation become more or less confident? Compare the rows for softmax and for calibrated
-#    softmax.
+# 1. How far apart are the best and the worst mean accuracy over generations and alphas? Compare
+#    with the spread over seeds.
+# 2. Does a student of a later generation become more or less confident? Compare the rows for
+#    softmax and for calibrated softmax.
 
 # %% tags=["solution"]
-accuracy = lines.drop_duplicates(["key", "true_label_weight"]).groupby(["true_label_weight", "generation"])[
-    "test_accuracy"
-]
+accuracy = every.groupby(["true_label_weight", "generation"])["test_accuracy"]
 print(accuracy.agg(["mean", "min", "max"]).round(3))
 
 # %% tags=["solution"]
-between = lines[(lines["selection"] == "correct") & (lines["kind"] == "between")]
-print(between.groupby(["true_label_weight", "generation"])[["power_softmax", "power_calibrated"]].mean().round(4))
+students = between.groupby(["true_label_weight", "generation"])
+print(students[["power_softmax", "power_calibrated"]].mean().round(4))
 
 # %% [markdown]
 # ## Provenance
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-claims.record(found, made, globals())
+provenance.record(claimed, trained, globals())

@@ -3,10 +3,11 @@ import sys
 import pytest
 import torch
 
-from lib import cli
+from lib.study import command
 from lib.training import TrainingConfig
 
-torch.set_num_threads(1)  # tiny networks: threads that wait for each other on a busy machine take far longer
+# tiny networks: threads that wait for each other on a busy machine take far longer
+torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -22,7 +23,13 @@ def configure():
     """A function that makes the configuration of a run of about 20 ms, with any field replaced."""
 
     def configuration(**fields) -> TrainingConfig:
-        quick = {"dataset": "digits", "model": "mlp-1-16", "seed": 0, "num_epochs": 2, "augmentation": "none"}
+        quick = {
+            "dataset": "digits",
+            "model": "mlp-1-16",
+            "seed": 0,
+            "num_epochs": 2,
+            "augmentation": "none",
+        }
         return TrainingConfig(**(quick | fields))
 
     return configuration
@@ -30,13 +37,13 @@ def configure():
 
 @pytest.fixture
 def study(monkeypatch, capfd):
-    """Call the command line in this process: study("run", "02") -> (exit status, stdout, stderr)."""
+    """Call the command line here: study("run", "02") -> (exit status, stdout, stderr)."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["study", *map(str, arguments)])
         status = 0
         try:
-            cli.main()
+            command.main()
         except SystemExit as stop:
             status = stop.code or 0
         return status, *capfd.readouterr()

@@ -1,25 +1,29 @@
-"""The notebooks as files: executed, paired, with a claim; and nbval sees a claim that was tampered with."""
+"""The notebooks as files: executed, paired, of cells that fit a screen, with a claim; and nbval
+sees a claim that was tampered with."""
 
 import copy
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
 
-from lib import scoreboard
 from lib.parameters import LIMITS, ROOT, TYPES
-from lib.profiles import inspect
+from lib.study import profiles, results
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RESULTS = sorted((ROOT / "results").glob("*/[0-9]*.ipynb"))
 MARKER = "# NBVAL_CHECK_OUTPUT"
+HEADINGS = ("Parameters", "Claims", "What to make of it", "Exercises", "Provenance")
+MOST_LINES, MOST_CHARACTERS, MOST_COLUMNS = 40, 1200, 100
 
 
-def names(paths):
-    return [f"{path.parent.name}/{path.stem}" for path in paths]
+def each(paths):
+    names = [f"{path.parent.name}/{path.stem}" for path in paths]
+    return pytest.mark.parametrize("path", paths, ids=names)
 
 
 def code_cells(notebook):
@@ -27,42 +31,79 @@ def code_cells(notebook):
 
 
 def faults(notebook, pair=None) -> list[str]:
-    """What is wrong with an executed notebook, given the text notebook that it is paired with."""
-    found = []
+    """What is wrong with an executed notebook, given the text notebook it is paired with."""
+    wrong = []
     code = code_cells(notebook)
+    outputs = [output for cell in code for output in cell.outputs]
     if any(cell.execution_count is None for cell in code):
-        found.append("a cell was not executed")
-    if any(output.output_type == "error" for cell in code for output in cell.outputs):
-        found.append("a cell failed")
-    if any(output.get("name") == "stderr" for cell in code for output in cell.outputs):
-        found.append("a cell wrote to stderr")
+        wrong.append("a cell was not executed")
+    if any(output.output_type == "error" for output in outputs):
+        wrong.append("a cell failed")
+    if any(output.get("name") == "stderr" for output in outputs):
+        wrong.append("a cell wrote to stderr")
     if pair is not None:
-        sources = [[(cell.cell_type, cell.source) for cell in one.cells] for one in (notebook, pair)]
-        if sources[0] != sources[1]:
-            found.append("the pair is out of step")
+        sources = (
+            [(cell.cell_type, cell.source) for cell in one.cells] for one in (notebook, pair)
+        )
+        if next(sources) != next(sources):
+            wrong.append("the pair is out of step")
     checked = [cell for cell in code if cell.source.startswith(MARKER)]
     printed = "\n".join(output.get("text", "") for cell in checked for output in cell.outputs)
-    claims = scoreboard.payload(notebook).get("claims", [])
-    if not claims or any(claim["statement"] not in printed or claim["verdict"] not in printed for claim in claims):
-        found.append("no claim that nbval checks")
+    claims = results.payload(notebook).get("claims", [])
+    said = [claim[name] in printed for claim in claims for name in ("statement", "verdict")]
+    if not said or not all(said):
+        wrong.append("no claim that nbval checks")
     if not any("parameters" in cell.metadata.get("tags", []) for cell in code):
-        found.append("no cell of parameters")
-    return found
+        wrong.append("no cell of parameters")
+    return wrong
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
+def too_large(notebook) -> list[str]:
+    """The cells that are longer or wider than a cell may be, by their number and first line."""
+    named = []
+    for number, cell in enumerate(notebook.cells):
+        lines = cell.source.splitlines() or [""]
+        sizes = (len(lines), len(cell.source), max(map(len, lines)))
+        if any(map(int.__gt__, sizes, (MOST_LINES, MOST_CHARACTERS, MOST_COLUMNS))):
+            named.append(f"{number} {sizes}: {lines[0]}")
+    return named
+
+
+def test_there_are_fifteen_in_pairs():
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(15)]
+    texts = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
+    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in texts]
+
+
+@each(NOTEBOOKS)
 def test_notebook_is_executed_paired_and_claims_something(path):
     assert faults(nbformat.read(path, 4), jupytext.read(path.with_suffix(".py"))) == []
 
 
-@pytest.mark.parametrize("path", RESULTS, ids=names(RESULTS))
+@each(RESULTS)
 def test_result_is_executed_and_claims_something(path):
     assert faults(nbformat.read(path, 4)) == []
 
 
-def test_every_pair_is_complete():
-    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in sorted((ROOT / "notebooks").glob("*.py"))]
-    assert len(NOTEBOOKS) >= 4
+@each(NOTEBOOKS)
+def test_cells_fit_a_screen(path):
+    assert too_large(nbformat.read(path, 4)) == []
+
+
+def test_cells_that_do_not_fit_are_seen():
+    sources = ("x\n" * 40, "x\n" * 41, "x" * 101, ("x" * 99 + "\n") * 12 + "x", "")
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    large = too_large(nbformat.v4.new_notebook(cells=cells))
+    assert [line[0] for line in large] == ["1", "2", "3"]
+
+
+def test_text_notebooks_are_formatted():
+    ruff = Path(sys.executable).with_name("ruff")
+    files = sorted(str(path) for path in (ROOT / "notebooks").glob("[0-9]*.py"))
+    command = [ruff, "format", "--check", "--no-cache", *files]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+    assert f"{len(files)} files" in checked.stdout  # none is excluded
 
 
 def unexecuted(notebook):
@@ -79,18 +120,18 @@ def without_claim(notebook):
 
 
 def other_verdict(notebook):
-    scoreboard.payload(notebook)["claims"][0]["verdict"] = "unheard of"
+    results.payload(notebook)["claims"][0]["verdict"] = "unheard of"
 
 
-@pytest.mark.parametrize(
-    ("tamper", "fault"),
-    [
-        (unexecuted, "a cell was not executed"),
-        (edited, "the pair is out of step"),
-        (without_claim, "no claim that nbval checks"),
-        (other_verdict, "no claim that nbval checks"),
-    ],
-)
+TAMPERED = {
+    unexecuted: "a cell was not executed",
+    edited: "the pair is out of step",
+    without_claim: "no claim that nbval checks",
+    other_verdict: "no claim that nbval checks",
+}
+
+
+@pytest.mark.parametrize(("tamper", "fault"), TAMPERED.items())
 def test_guard_sees(tamper, fault):
     notebook = nbformat.read(NOTEBOOKS[0], 4)
     pair = jupytext.read(NOTEBOOKS[0].with_suffix(".py"))
@@ -99,18 +140,19 @@ def test_guard_sees(tamper, fault):
     assert fault in faults(tampered, pair)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS + RESULTS, ids=names(NOTEBOOKS + RESULTS))
+@each(NOTEBOOKS + RESULTS)
 def test_notebook_holds_no_absolute_path(path):
     text = re.sub(r'"image/png": "[^"]*"', "", path.read_text())
-    assert re.findall(r"(?<![\w.:/])/(?:home|Users|root|tmp|work|var|opt|usr|mnt)/\S*", text) == []
+    folders = "home|Users|root|tmp|work|var|opt|usr|mnt"
+    assert re.findall(rf"(?<![\w.:/])/(?:{folders})/\S*", text) == []
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
+@each(NOTEBOOKS)
 def test_every_parameter_is_typed_with_unit_and_limits(path):
-    parameters = inspect(path.stem)
+    parameters = profiles.inspect(path.stem)
     assert parameters
     for name, parameter in parameters.items():
-        kind = parameter["inferred_type_name"].removeprefix("list[").removesuffix("]")
+        kind = parameter["type"].removeprefix("list[").removesuffix("]")
         assert kind in TYPES, name
         assert parameter["unit"], name
         assert parameter["help"], name
@@ -118,36 +160,33 @@ def test_every_parameter_is_typed_with_unit_and_limits(path):
             assert name in LIMITS, name
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
+@each(NOTEBOOKS)
 def test_notebook_has_the_anatomy(path):
     notebook = nbformat.read(path, 4)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert notebook.cells[0].source.startswith("# ")
     assert "$$" in text
-    for heading in ("Parameters", "Claims", "What to make of it", "Exercises", "Provenance"):
+    for heading in HEADINGS:
         assert f"## {heading}\n" in text + "\n", heading
     assert any("solution" in cell.metadata.get("tags", []) for cell in notebook.cells)
-    assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= 40
-    assert any("image/png" in output.get("data", {}) for cell in code_cells(notebook) for output in cell.outputs)
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
 @pytest.mark.slow
 def test_nbval_sees_a_tampered_claim(tmp_path):
     notebook = nbformat.read(ROOT / "notebooks" / "03_training_time.ipynb", 4)
-    tampered = 0
-    for cell in code_cells(notebook):
-        if cell.source.startswith(MARKER) and "claims.show" in cell.source:
-            lines = cell.outputs[0].text.splitlines(keepends=True)
-            swap = {"supported   ": "contradicted", "contradicted": "supported   "}
-            verdict = next(word for word in swap if word in lines[0])
-            cell.outputs[0].text = "".join([lines[0].replace(verdict, swap[verdict]), *lines[1:]])
-            tampered += 1
-    assert tampered == 1
+    cells = [cell for cell in code_cells(notebook) if cell.source.startswith(MARKER)]
+    (cell,) = [cell for cell in cells if "claims.show" in cell.source]
+    first, *others = cell.outputs[0].text.splitlines(keepends=True)
+    swap = {"supported   ": "contradicted", "contradicted": "supported   "}
+    verdict = next(word for word in swap if word in first)
+    cell.outputs[0].text = "".join([first.replace(verdict, swap[verdict]), *others])
     nbformat.write(notebook, tmp_path / "tampered.ipynb")
     options = ["--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
-    places = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path / "tampered.ipynb")]
-    command = [sys.executable, "-m", "pytest", *options, *places]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1, done.stdout
-    assert "1 failed" in done.stdout
-    assert "claims.show" in done.stdout
+    places = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", *options, *places, str(tmp_path / "tampered.ipynb")]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 1, ran.stdout
+    assert "1 failed" in ran.stdout
+    assert "claims.show" in ran.stdout

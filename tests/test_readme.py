@@ -1,60 +1,72 @@
-"""The README says what is: its numbers come from executed notebooks, its commands work."""
+"""The README says what is: its table comes from executed notebooks, its commands work."""
 
 import json
 import re
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from torch import nn
 
-from lib import scoreboard
 from lib.parameters import ROOT
+from lib.study import profiles, results
 
 README = (ROOT / "README.md").read_text()
 
 
-def test_scoreboard_is_the_one_of_the_executed_notebooks():
-    table = re.search(r"<!-- scoreboard -->\n(.*?)\n?<!-- /scoreboard -->", README, re.DOTALL)[1]
-    assert table == scoreboard.markdown()
-    assert table.count("\n") > 5
+def test_what_shows_claims_is_renewed():
+    """README.md's table of findings and the pages of results/: else `study claims --write`."""
+    pages = results.pages()
+    assert len(pages) == 4
+    assert [str(file) for file, text in pages.items() if file.read_text() != text] == []
 
 
 def test_rates_are_those_of_the_report():
     report = json.loads((ROOT / "results/bench/x86-64-cpu--2-cores.json").read_text())
     wide = next(row for row in report["models"] if row["model"] == "wrn-28-2")
     sweep, measuring, training = report["sweep of resnet8-16"], wide["measuring"], wide["training"]
-    rates = [measuring["compiled"] / measuring["eager"], sweep["fp32, 2 at once"] / sweep["eager"],
-             sweep["bf16, 2 at once"] / sweep["eager"], training["fast"] / training["eager"],
-             training["bf16"] / training["eager"]]  # fmt: skip
+    rates = [measuring["compiled"] / measuring["eager"]]
+    rates += [sweep[f"{precision}, 2 at once"] / sweep["eager"] for precision in ("fp32", "bf16")]
+    rates += [training[way] / training["eager"] for way in ("fast", "bf16")]
     said = README.partition("against the eager fp32 loop")[2].partition("\n\n")[0]
     assert re.findall(r"\d\.\d", said) == [f"{rate:.1f}" for rate in rates]
 
 
-def test_links_lead_somewhere():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert len(links) > 10
-    assert [link for link in links if not (ROOT / link).exists()] == []
+PAGES = ["README.md", "params/README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text())
+    links = [link for link in links if not link.startswith("http")]
+    assert links
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
 
 
 def test_every_notebook_and_profile_is_named():
-    for path in (ROOT / "notebooks").glob("*.ipynb"):
-        assert f"notebooks/{path.name}" in README
-    for path in (ROOT / "params").iterdir():
-        assert f"`{path.name}`" in README
+    for name in profiles.notebook_names():
+        assert f"notebooks/{name}.ipynb" in README
+    for name in profiles.profile_names():
+        assert f"`{name}`" in README
 
 
-def test_its_two_commands_are_make_targets():
+def test_its_commands_are_make_targets():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    targets = re.findall(r"^make ([\w-]+)", README, re.MULTILINE)
+    assert targets
+    assert [name for name in targets if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []
 
 
 @pytest.mark.slow
-def test_example_runs(store, tmp_path):
-    example = re.search(r"^\.venv/bin/study (run 02 -p .*) --out output/mine$", README, re.MULTILINE)[1]
-    study = Path(sys.executable).with_name("study")
-    done = subprocess.run([study, *shlex.split(example), "--out", tmp_path], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_example_runs(study, store, tmp_path):
+    pattern = r"^\.venv/bin/study (run 02 -p .*) --out output/mine$"
+    example = re.search(pattern, README, re.MULTILINE)[1]
+    status, _, err = study(*shlex.split(example), "--out", tmp_path)
+    assert status == 0, err
     assert (tmp_path / "claims.json").is_file()
+
+
+def test_the_three_lines(capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(block.strip().splitlines()) == 3
+    exec(block, {"network": nn.Sequential(nn.Flatten(), nn.Linear(64, 10))})
+    assert "HFF, all paths" in capsys.readouterr().out

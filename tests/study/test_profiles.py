@@ -1,0 +1,151 @@
+"""Profiles: what their files may say, which of them wins, and one epoch of those for GPUs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lib.parameters import ROOT, StudyError
+from lib.study import profiles
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """A function that writes a profile's files: write("mine", common="lr: 0.1")."""
+    monkeypatch.setattr(profiles, "PARAMS", tmp_path / "params")
+
+    def files(profile, **texts):
+        folder = tmp_path / "params" / profile
+        folder.mkdir(parents=True)
+        for stem, text in texts.items():
+            (folder / f"{stem.removeprefix('_')}.yaml").write_text(text)
+
+    return files
+
+
+BAD = {
+    "amplitud: 0.3": "amplitud",
+    "lr: 1e-3": "write 1.0e-3",
+    "- 3": "name: value",
+    "lr: [": "YAML",
+    "lr: !!python/object/apply:os.getcwd []": "YAML",
+    "extends: nowhere": "mine/common.yaml: extends: got 'nowhere'; accepted: base, mine",
+    "extends: mine": "mine/common.yaml: extends: got 'mine'",
+    "extends: base": "base/common.yaml: extends: got 'mine'; accepted: a profile that does not",
+    "extends: [base]": "mine/common.yaml: extends: got ['base']",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), BAD.items())
+def test_bad_profile_is_refused(write, text, words):
+    write("mine", common=text)
+    write("base", common="extends: mine")
+    with pytest.raises(StudyError) as caught:
+        profiles.resolve(["02_noise_fitting"], "mine", [])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_extends_belongs_into_common(write):
+    write("base", common="lr: 0.1")
+    write("mine", _02_noise_fitting="extends: base")
+    with pytest.raises(StudyError, match=r"^mine/02_noise_fitting.yaml: extends: got 'base'"):
+        profiles.resolve(["02_noise_fitting"], "mine", [])
+
+
+def test_later_ones_win(write):
+    common, own = "lr: 0.3\nnum_epochs: 7\nbatch_size: 9", "lr: 0.2\nnum_epochs: 8"
+    write("mine", common=common, _02_noise_fitting=own)
+    names = ["02_noise_fitting", "03_training_time"]
+    resolved = profiles.resolve(names, "mine", ["lr=0.1", "frequencies=[1.0]"])
+    expected = {"lr": 0.1, "num_epochs": 8, "batch_size": 9, "frequencies": [1.0]}
+    assert resolved["02_noise_fitting"] == expected
+    assert resolved["03_training_time"] == {"lr": 0.1, "num_epochs": 7, "batch_size": 9}
+
+
+def test_a_profile_adds_to_the_one_that_it_extends(write):
+    """Each file to the file of its name: the base's 02 beats the profile's common.yaml."""
+    write("first", common="lr: 0.5\nmomentum: 0.5", _02_noise_fitting="frequencies: [0.5]")
+    base = "extends: first\nlr: 0.3\nnum_epochs: 7\nbatch_size: 9"
+    write("base", common=base, _02_noise_fitting="num_epochs: 8\namplitude: 0.4")
+    own = {"_02_noise_fitting": "amplitude: 0.1", "_03_training_time": "spacing: 1.0"}
+    write("mine", common="extends: base\nnum_epochs: 5\nbatch_size: 3", **own)
+    assert profiles.lineage("mine") == ["first", "base", "mine"]
+    common = {"lr": 0.3, "momentum": 0.5, "num_epochs": 5, "batch_size": 3}
+    assert profiles.read_params("mine", "common") == common
+    names = ["02_noise_fitting", "03_training_time"]
+    waves = {"num_epochs": 8, "amplitude": 0.1, "frequencies": [0.5]}
+    assert profiles.read_params("mine", names[0]) == waves
+    assert profiles.read_params("mine", names[1]) == {"spacing": 1.0}
+
+
+def test_the_papers_profile_is_cifar10s_but_for_its_length():
+    names = profiles.notebook_names()
+    short, long = (profiles.resolve(names, profile, []) for profile in ("cifar10", "paper"))
+    for name in names:
+        different = {key for key in long[name] if long[name][key] != short[name][key]}
+        assert long[name].keys() == short[name].keys()
+        assert different == {"num_epochs", "wave_epochs", "num_pairs"} & long[name].keys(), name
+
+
+@pytest.mark.parametrize("profile", profiles.profile_names())
+def test_every_profile_names_known_parameters_of_the_right_type(profile):
+    names = profiles.notebook_names()
+    assert set(profiles.resolve(names, profile, [])) == set(names)
+
+
+def test_profile_files_belong_to_notebooks():
+    stems = {path.stem for path in (ROOT / "params").rglob("*.yaml")}
+    assert stems <= {"common", *profiles.notebook_names()}
+
+
+def test_the_page_of_profiles_names_each():
+    page = (ROOT / "params" / "README.md").read_text()
+    assert all(f"`{profile}`" in page for profile in profiles.profile_names())
+
+
+def test_rounds_of_seeds():
+    given = {"02_noise_fitting": {}, "03_training_time": {"seeds": [4, 5], "lr": 0.1}}
+    rounds = profiles.by_seeds(given)
+    first, second = ([values[name].get("seeds") for values in rounds] for name in given)
+    assert first == [[0], [0, 1], None]
+    assert second == [[4], [4, 5], [4, 5]]
+    assert all(values["03_training_time"]["lr"] == 0.1 for values in rounds)
+
+
+TINY = [
+    "device=cpu",
+    "num_epochs=1",
+    "num_train=64",
+    "num_test=20",
+    "batch_size=32",
+    "seeds=[0, 1]",
+]
+OWN = {
+    "02_noise_fitting": ["frequencies=[0.02, 0.1]", "clean_arm=false"],
+    "03_training_time": ["num_pairs=10", "spacing=9.0"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("profile", "notebook"), [("cifar10", "02_noise_fitting"), ("paper", "03_training_time")]
+)
+def test_one_epoch_of_a_gpu_profile_on_a_cpu(study, store, tmp_path, profile, notebook):
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 64), ("test", 20)):
+        arrays[f"x_{split}"] = rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+        arrays[f"y_{split}"] = np.arange(n) % 10
+    np.savez(tmp_path / "tiny.npz", **arrays)
+    options = [f"dataset=npz:{tmp_path / 'tiny.npz'}", *TINY, *OWN[notebook]]
+    arguments = [part for option in options for part in ("-p", option)]
+    out = tmp_path / "out"
+    status, _, err = study("run", notebook, "--profile", profile, "--out", out, *arguments)
+    assert status == 0, err[-2000:]
+    claims = json.loads((out / "claims.json").read_text())
+    assert {claim["notebook"] for claim in claims} == {notebook}
+    config = json.loads(next(store.glob("*/config.json")).read_text())["config"]
+    assert config["model"] == "wrn-28-2"
+    assert config["augmentation"] == "flip_crop+cutout"
+    assert str(tmp_path) not in (out / f"{notebook}.ipynb").read_text()

@@ -1,0 +1,79 @@
+"""Notebooks share their runs: what one has trained no other trains again."""
+
+import collections
+import re
+
+import nbformat
+import pytest
+
+from lib import runs
+from lib.study import profiles, results
+
+NOTEBOOKS = ("03_training_time", "06_weight_decay", "08_distillation", "13_generalization")
+# The wave is so slow that two epochs fit a part of it: notebook 06 looks for the epoch of half of
+# that part.
+TINY = {
+    "model": "mlp-1-16",
+    "num_epochs": 2,
+    "seeds": [0, 1],
+    "num_pairs": 20,
+    "weight_decays": [0.0, 5.0e-4],
+    "frequency": 0.1,
+    "true_label_weights": [0.5],
+    "num_generations": 2,
+    "paths_compared": "[linear, slerp]",
+}
+BAR = re.compile(r"(?:^|\r)runs(?: needed first)*: 100%\|[^|]*\| (\d+)/\1 ")
+
+
+def trained_in(stderr):
+    """How many runs the sweeps trained, from the last state of each progress bar."""
+    return sum(int(states[-1]) for line in stderr.split("\n") if (states := BAR.findall(line)))
+
+
+@pytest.fixture
+def execute(study, store, tmp_path):
+    """Run a notebook with tiny parameters: (runs trained, keys of the runs it read)."""
+
+    def call(name):
+        declared = profiles.inspect(name)
+        options = [f"{key}={value}" for key, value in TINY.items() if key in declared]
+        arguments = [part for option in options for part in ("-p", option)]
+        status, _, err = study("run", name, *arguments, "--out", tmp_path)
+        assert status == 0, err
+        executed = nbformat.read(tmp_path / f"{name}.ipynb", 4)
+        return trained_in(err), set(results.payload(executed)["runs"])
+
+    return call
+
+
+@pytest.mark.slow
+def test_notebooks_train_each_run_once(execute):
+    trained, read, before = {}, {}, 0
+    for name in NOTEBOOKS:
+        trained[name], read[name] = execute(name)
+        present = runs.all_runs()
+        assert trained[name] == len(present) - before, name
+        before = len(present)
+    assert sum(trained.values()) == len(present)
+    # baselines; decay 0 and the waves; two generations; nothing
+    assert [trained[name] for name in NOTEBOOKS] == [2, 6, 4, 0]
+
+    readers = collections.Counter(key for keys in read.values() for key in keys)
+    assert readers.keys() == {run.key for run in present}
+    usual = {"weight_decay": 5e-4, "wave": "none", "generation": 0}
+    baselines = [run for run in present if usual.items() <= run.config.items()]
+    assert sorted(run.config["seed"] for run in baselines) == TINY["seeds"]
+    assert all(readers[run.key] >= 3 for run in baselines)
+    assert len(present) < sum(map(len, read.values()))
+    clean = {run.key for run in present if run.config["wave"] == "none"}
+    assert read["13_generalization"] == clean
+
+
+@pytest.mark.slow
+def test_the_last_comparison_works_alone(execute):
+    """On an empty store it trains its baseline, and that is all it compares."""
+    trained, read = execute("13_generalization")
+    assert trained == 2
+    assert read == {run.key for run in runs.all_runs()}
+    assert len(read) == 2
