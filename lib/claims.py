@@ -23,7 +23,7 @@ WORDS = {"> 0": "rises", "< 0": "falls", "!= 0": "changes"}
 class Claim:
     """One tested statement. The verdict compares the whole interval [low, high] with `expected`.
 
-    finding: F1 ... F11, or the notebook's own number. measure: published, corrected or exact.
+    finding: F1 ... F11, or the notebook's own. measure: published, corrected or exact.
     expected: an inequality on the statistic, such as "< 0". n: how many `unit` (seeds, mostly) the
     interval is over. decimals: how many of the statistic's decimals are stable across processors;
     None: only the verdict is. headline: the line of the scoreboard where it stands, if any, and

@@ -109,6 +109,13 @@ def check_typed(namespace: dict) -> dict:
     return {name: check(name, namespace[name], text(kind)) for name, kind in kinds.items()}
 
 
+def without_folders(value):
+    """A value of a parameter, or a list of them, without the folders of the files that it names."""
+    if isinstance(value, list):
+        return [without_folders(entry) for entry in value]
+    return re.sub(r"([:=])[^:=,]*/", r"\1", value) if isinstance(value, str) else value
+
+
 def hash_of(value) -> str:
     """16 hex digits of the SHA-256 of `value` as canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import re
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from lib.claims import Claim
-from lib.parameters import ROOT, StudyError, check_typed, hash_of
+from lib.parameters import ROOT, StudyError, check_typed, hash_of, without_folders
 
 MIME = "application/vnd.spectral-bias-study+json"
 
@@ -33,8 +32,7 @@ def record(claimed: list[Claim], trained_runs: list, namespace: dict, measured_o
 
     if not claimed:
         raise StudyError("record: got no claim; accepted: at least one")
-    used = check_typed(namespace)
-    used |= {k: re.sub(r":.*/", ":", value) for k, value in used.items() if isinstance(value, str)}
+    used = {name: without_folders(value) for name, value in check_typed(namespace).items()}
     keys = sorted({run.key for run in trained_runs})
     devices = sorted({run.record["device"] for run in trained_runs} or {measured_on})
     versions = {"python": platform.python_version(), "torch": torch.__version__}

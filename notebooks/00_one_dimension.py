@@ -82,8 +82,7 @@ plots.style()
 # %% [markdown]
 # ## The experiment
 #
-# Four networks, all multilayer perceptrons of the same width and depth (their code, about 190
-# lines that no other notebook needs, is [primer.py](primer.py)):
+# Four multilayer perceptrons of the same width and depth (their code: [primer.py](primer.py)):
 #
 # * **ReLU**: nothing added.
 # * **Fourier features** (Tancik et al. 2020): the same network, fed $[\cos, \sin](2\pi B x)$ with

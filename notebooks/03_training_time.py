@@ -147,9 +147,9 @@ claims.table(claimed)
 #
 # ## Exercises
 #
-# 1. How much of the published measure is the mere presence of a transition? Compute the rank
-#    correlation, over paths within classes at the last epoch, of HFF with "the two ends are
-#    classified correctly".
+# 1. How much of the published measure is the mere presence of a transition? Compare, over paths
+#    within classes at the last epoch, the mean HFF of those whose two ends are classified
+#    correctly with that of the others.
 # 2. Total variation needs no Fourier transform. Does it tell the same story?
 
 # %% tags=["solution"]

@@ -96,7 +96,7 @@ overview
 
 # %%
 trained = runs.sweep([*by_family, *by_width], device)
-summary, spectra = measure.sweep(by_family, protocol, device)
+summary, _ = measure.sweep(by_family, protocol, device)
 
 # %% [markdown]
 # ## What the runs show

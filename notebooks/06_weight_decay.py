@@ -19,7 +19,7 @@
 # variables. The paper reports that regularisation shifts the spectrum of the learned function and
 # delays the learning of high frequencies.
 #
-# Two experiments over a grid of $\lambda$ that includes 0: the spectra along paths between test
+# Two experiments over a grid of $\lambda$ that includes 0: frequency measures of paths between test
 # images, and a label wave of a frequency that is only partly fitted,
 #
 # $$y \leftarrow (1 - r)\,y + r / C, \qquad
@@ -75,7 +75,7 @@ pd.DataFrame({"weight decay": weight_decays, **counts})
 
 # %%
 trained = runs.sweep([*clean, *noisy], device)
-summary, spectra = measure.sweep(clean, protocol, device)
+summary, _ = measure.sweep(clean, protocol, device)
 
 # %% [markdown]
 # ## What the runs show

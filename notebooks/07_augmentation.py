@@ -86,7 +86,7 @@ pd.DataFrame({"augmentation": augmentations, "runs": len(seeds)})
 
 # %%
 trained = runs.sweep(configs, device)
-summary, spectra = measure.sweep(configs, protocol, device)
+summary, _ = measure.sweep(configs, protocol, device)
 
 # %% [markdown]
 # ## What the runs show

@@ -81,7 +81,7 @@ pd.DataFrame(plan)
 
 # %%
 trained = runs.sweep(configs, device)
-summary, spectra = measure.sweep(configs, protocol, device)
+summary, _ = measure.sweep(configs, protocol, device)
 
 # %% [markdown]
 # ## What the runs show

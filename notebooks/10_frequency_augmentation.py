@@ -16,11 +16,13 @@
 # # Perturbing images with spectrum f or 1/f moves the frequency of the learned function
 #
 # **Finding F9.** As augmentation, add to every training image a fixed pattern $\delta$ of length
-# $\epsilon$ nu whose spectrum grows like $f$ (fine patterns) or falls like $1/f$ (coarse ones), and
-# smooth its label by one half:
+# $\epsilon$ nu, and smooth its label by one half:
 #
 # $$x \leftarrow x + \epsilon\,\frac{\delta}{\lVert\delta\rVert}, \qquad
 # y \leftarrow \tfrac12\,y + \tfrac{1}{2C} .$$
+#
+# As released, a pattern is the sum of all Fourier basis images with amplitudes $r^2$ (fine, named
+# `f`) or $1/r^2$ (coarse, `1/f`), $r$ their image frequency: the names are not the exponents.
 #
 # The paper trains with a mixture of the two and reports that it moves function frequency. It does
 # not say which way, so the claims here ask whether it moves at all, and whether the two patterns

@@ -25,8 +25,6 @@
 #
 # Which diversity the paper used is not known, so there are several here, and none of them looks at
 # the network under test. ([Notebook 11](11_class_diversity.ipynb) sets diversity by design.)
-#
-# Without a folder of ImageNet photos, small networks of the study's own stand in for ImageNet's.
 
 # %% [markdown]
 # ## ImageNet, or stand-ins
@@ -36,7 +34,8 @@
 # `dataset` **stand in** for them, and then nothing here is about ImageNet. What follows is the same
 # for both. To measure ImageNet's, get its validation images from
 # [image-net.org](https://image-net.org) (for non-commercial research), put one folder a class, and
-# execute `study run 12 --profile imagenet-sample -p images=folder:PATH`.
+# execute `study run 12 --profile imagenet-sample -p images=folder:PATH`, with weights where
+# [params/](../params/README.md) says and `top1` as known for them.
 
 # %%
 import dataclasses
@@ -115,6 +114,7 @@ def own_networks():
 
 
 # %%
+finding = "F10" if images else "12"  # stand-ins say nothing of the paper's finding
 if images:
     whose, chosen = "ImageNet networks", pretrained_networks()
 else:
@@ -221,7 +221,7 @@ claimed, statistic = [], "difference / standard error"
 for row in overview.itertuples():
     statement = f"top-1 of {row.network} is the known one within its standard error"
     difference = abs(row.top1 - row.known) / row.standard_error
-    claimed.append(claims.exact("F10", statement, statistic, difference, "< 1", 1))
+    claimed.append(claims.exact(finding, statement, statistic, difference, "< 1", 1))
 statistic = "Spearman correlation of bin and power"
 for kind in ("within", "between"):
     falls = [
@@ -231,7 +231,7 @@ for kind in ("within", "between"):
     statement = f"{kind} classes, power of the logits falls with frequency"
     headline = f"{kind} classes: power falls with frequency|corrected, logits"
     over = (falls, range(len(falls)), "< 0", headline)
-    bias = claims.over_seeds("F10", "corrected", statement, statistic, *over)
+    bias = claims.over_seeds(finding, "corrected", statement, statistic, *over)
     claimed.append(dataclasses.replace(bias, unit="networks"))
 
 # %% [markdown]
@@ -251,7 +251,7 @@ for kind, expected in expectations.items() if len(widths) > 2 else ():
         statement = f"{kind} classes, {title} {word} with width"
         headline = claims.path_headline(title, f"{kind} classes: {word} with width")
         over = (stats.rank_correlation(steps, values), ends, expected, headline)
-        claim = claims.over_seeds("F10", name, statement, statistic, *over)
+        claim = claims.over_seeds(finding, name, statement, statistic, *over)
         claimed.append(dataclasses.replace(claim, unit="images"))
 
 # %% [markdown]
@@ -263,7 +263,7 @@ for kind, label in diversity.DIVERSITIES.items():
         statement = f"within classes, {title} rises with {label}"
         headline = claims.path_headline(title, f"within classes: rises with {label}")
         over = (diverse, kind, f"{column}, {selection}", "> 0")
-        claim = claims.over_runs("F10", name, statement, *over, headline=headline)
+        claim = claims.over_runs(finding, name, statement, *over, headline=headline)
         claimed.append(dataclasses.replace(claim, unit="classes"))
 
 # %%

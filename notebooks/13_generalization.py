@@ -19,10 +19,11 @@
 # better have higher function frequency overall (between classes), and lower frequency near the
 # examples of a class (within classes).
 #
-# This notebook takes every network that the other notebooks trained on clean labels: other lengths
-# of training, families, sizes of the training set, weight decays, augmentations, distillations,
-# frequency perturbations. One network is one point, and the statistic is Spearman's rank
-# correlation with test accuracy over networks,
+# This notebook takes every network that the other notebooks trained on this dataset without a label
+# wave and measured along the same paths: other lengths of training, families, sizes of the training
+# set, weight decays, augmentations, distillations, frequency perturbations (which also smooth
+# labels by one half). One network is one point, and the statistic is Spearman's rank correlation
+# with test accuracy over networks,
 #
 # $$\rho = \operatorname{corr}\bigl(
 # \operatorname{rank}(\text{accuracy}),\ \operatorname{rank}(\text{measure})\bigr),$$

@@ -16,7 +16,7 @@ from lib.parameters import StudyError, refusal
 from lib.runs import resolve_device, single_thread
 
 _flags, _lock = [], threading.Lock()  # as they were: once for each `exact_precision` that is open
-TRIALS_PAY_AFTER_SECONDS = 20.0  # of measuring to come, with the layout and batch of old
+TRIALS_PAY_AFTER_SECONDS = 20.0  # of measuring to come, with the usual layout and batch
 
 
 @contextlib.contextmanager

@@ -83,8 +83,7 @@ def measure(model, dataset: Dataset, protocol=None, device="auto", progress=Fals
     whose L2 unit is one nu. protocol: `default_protocol` when None. progress: a bar over all that
     is to be computed. Each path is seen three ways: softmax; softmax at the temperature calibrated
     on the test set; logits, centred over classes and divided by their standard deviation over the
-    test set. Memory is bounded by the batch. Raises StudyError: outputs not (n, classes), or not
-    finite."""
+    test set. Memory is bounded by the batch. Raises StudyError for another shape, or NaN."""
     device, protocol = resolve_device(device), protocol or default_protocol(dataset)
     joined = protocol.joined(dataset, device)
     most = min(paths.distances.min() for paths in joined.values()) / 2
@@ -92,8 +91,8 @@ def measure(model, dataset: Dataset, protocol=None, device="auto", progress=Fals
         raise refusal("spacing", protocol.spacing, f"below {most:.3g}, half the shortest path")
     points = sum(int(paths.points.sum()) for paths in joined.values())
     forward = Forward(model, dataset, device, points + len(dataset.x_test))
-    parts = {"total": len(dataset.x_test) + points + num_images(forward), "unit": "image"}
-    with exact_precision(), tqdm(**parts, disable=not progress, mininterval=0.5) as bar:
+    shown = {"total": len(dataset.x_test) + points + num_images(forward), "unit": "image"}
+    with exact_precision(), tqdm(**shown, disable=not progress, mininterval=0.5) as bar:
         logits = forward.predict(dataset.x_test).double().cpu().numpy()
         if not np.isfinite(logits).all():
             raise StudyError("network: got NaN or infinite logits; accepted: finite ones")
@@ -102,8 +101,8 @@ def measure(model, dataset: Dataset, protocol=None, device="auto", progress=Fals
         bar.update(len(logits) + num_images(forward))
         scale = (logits - logits.mean(1, keepdims=True)).std() or 1.0  # of a constant network
         units = (temperature(logits, dataset.y_test.numpy()), scale)
-        parts = [_along(forward, k, joined[k], correct, units, protocol, bar) for k in joined]
-    blocks, spectra = zip(*parts, strict=True)
+        kinds = [_along(forward, k, joined[k], correct, units, protocol, bar) for k in joined]
+    blocks, spectra = zip(*kinds, strict=True)
     by_path = pd.concat(blocks).sort_values(["kind", "a", "b"], ignore_index=True)
     return Measurement(network, by_path, pd.concat(spectra, ignore_index=True))
 
@@ -131,13 +130,13 @@ def _along(forward, kind: str, joined: Joined, correct, units, protocol: Protoco
         count += int(usable.sum())
         bar.update(logits.shape[0] * logits.shape[1])
     by_path = pd.concat(blocks).astype({f"degree_{name}": int for name in REPRESENTATIONS})
-    means = pd.DataFrame((total / max(1, count)).T.cpu(), columns=REPRESENTATIONS)
-    bins = means.assign(kind=kind, cycles_per_nu=edges[:-1])
+    bins = pd.DataFrame((total / max(1, count)).T.cpu(), columns=REPRESENTATIONS)
+    bins = bins.assign(kind=kind, cycles_per_nu=edges[:-1])
     return by_path, bins.melt(["kind", "cycles_per_nu"], REPRESENTATIONS, "representation", "power")
 
 
 def _by_path(views: torch.Tensor, protocol: Protocol) -> dict[str, np.ndarray]:
-    """The measures of paths by column name; views: see `_Views`."""
+    """The measures of paths by column name; views: see `_views`."""
     border = (protocol.spacing, protocol.cutoff)
     measures = {
         "power": spectrum.power_above(views, *border),

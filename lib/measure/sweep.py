@@ -10,6 +10,7 @@ import pandas as pd
 from lib import runs
 from lib.measure.network import Measurement, Protocol, means, measure
 from lib.parameters import StudyError
+from lib.training import TrainingConfig
 
 
 def measurement_folder(run: runs.Run, epoch: int, protocol: Protocol):
@@ -63,6 +64,8 @@ def sweep(configs, protocol: Protocol, device="auto", epochs=None) -> tuple:
     store, pairs = runs.store_folder(), [(config, config.num_epochs) for config in configs]
     if epochs is not None:
         pairs = [(config, epoch) for epoch in epochs for config, _ in pairs]
+    if not all((store / config.key()).is_dir() for config, _ in pairs):
+        raise StudyError("measure: a run is not in the store; call runs.sweep(configs) first")
     opened = {config: runs.open_run(store / config.key()) for config, _ in pairs}
     tasks = [(opened[config], epoch, protocol, config, device) for config, epoch in pairs]
     measurements = runs.parallel_map(measured, tasks, device, "measured networks")
@@ -78,7 +81,8 @@ def stored(protocol: Protocol, dataset: str, **fields) -> tuple[pd.DataFrame, li
     labels, has these further fields in its configuration and is measured by `protocol` at its last
     epoch; and those runs. Raises StudyError when they are fewer than two."""
     wanted = {"dataset": re.sub(r":.*/", ":", dataset), "wave": "none", **fields}
-    trained = [run for run in runs.all_runs() if wanted.items() <= run.config.items()]
+    current = [run for run in runs.all_runs() if run.record["version"] == TrainingConfig.version]
+    trained = [run for run in current if wanted.items() <= run.config.items()]
     summaries, chosen = [], []
     for run in sorted(trained, key=lambda run: run.key):  # an order that no clock decides
         epoch = run.config["num_epochs"]

@@ -138,7 +138,7 @@ def export(
 
 @app.command()
 def bench(
-    models: Annotated[list[str] | None, Argument(help="resnet8-16, wrn-28-2, wrn-28-10")] = None,
+    models: Annotated[list[str] | None, Argument(help="resnet8-16, wrn-28-2, resnet18")] = None,
     device: Device = "auto",
     out: Annotated[Path, Option(help="folder for the report and its figure")] = OUTPUT / "bench",
 ) -> None:
@@ -146,4 +146,4 @@ def bench(
     sys.path.insert(0, str(ROOT))  # benchmarks/ stands beside lib/, as tests/ does
     from benchmarks import speed
 
-    speed.report(models or ["resnet8-16", "wrn-28-2", "wrn-28-10"], device, out)
+    speed.report(models or ["resnet8-16", "wrn-28-2", "resnet18"], device, out)

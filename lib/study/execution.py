@@ -1,6 +1,5 @@
 """Execute notebooks by papermill; keep clean copies, and leave what was executed before."""
 
-import json
 import re
 import sys
 import tempfile
@@ -11,7 +10,7 @@ import papermill
 from traitlets.config import Config
 
 from lib import runs
-from lib.parameters import ROOT, OutOfTime, hash_of
+from lib.parameters import ROOT, OutOfTime, hash_of, without_folders
 from lib.study.profiles import NOTEBOOKS
 
 CODE = ROOT / "lib"
@@ -49,7 +48,7 @@ def execute(source: Path, out: Path, parameters: dict) -> bool:
     out.mkdir(parents=True, exist_ok=True)
     print(f"\n{source.stem}", file=sys.stderr)
     try:
-        _start(source, partial, parameters)
+        _papermill(source, partial, parameters)
     except papermill.PapermillExecutionError as error:
         if error.ename == OutOfTime.__name__:  # an executed copy from before stays
             partial.unlink()
@@ -62,9 +61,9 @@ def execute(source: Path, out: Path, parameters: dict) -> bool:
     return True
 
 
-def _start(source: Path, partial: Path, parameters: dict) -> None:
-    """Kernels over TCP pick a port, lose it to another process now and then, and die: here each has
-    sockets of its own; a kernel that dies while it starts is started anew."""
+def _papermill(source: Path, partial: Path, parameters: dict) -> None:
+    """Execute `source` into `partial`. Kernels over TCP pick a port, lose it to another process now
+    and then, and die: here each has sockets of its own, and one that dies is started anew."""
     options = {"kernel_name": "python3", "cwd": str(ROOT), "start_timeout": 120}
     options |= {"stderr_file": sys.stderr, "progress_bar": {"desc": source.stem}}
     for attempt in range(1, START_ATTEMPTS + 1):
@@ -84,7 +83,7 @@ def clean(executed: Path, target: Path, key: str | None = None) -> None:
     """Move an executed notebook to `target` without paths, timings and progress bars."""
     content = nbformat.read(executed, 4)
     if used := content.metadata.pop("papermill", {}).get("parameters"):
-        content.metadata["parameters"] = json.loads(re.sub(r":[^\"]*/", ":", json.dumps(used)))
+        content.metadata["parameters"] = {k: without_folders(value) for k, value in used.items()}
     if key:
         content.metadata["study"] = key
     for cell in content.cells:
@@ -92,7 +91,7 @@ def clean(executed: Path, target: Path, key: str | None = None) -> None:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             if "injected-parameters" in cell.metadata.get("tags", []):
-                cell.source = re.sub(r"npz:[^\"']*/", "npz:", cell.source)
+                cell.source = re.sub(r"([:=])[^:=,\"'\s]*/", r"\1", cell.source)
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     nbformat.write(content, executed)
     executed.replace(target)

@@ -30,7 +30,7 @@ FINDINGS = {
     "F7": "self-distillation that raises accuracy: the same",
     "F8": "the bias is towards the low frequencies prevalent in natural images",
     "F9": "augmentation with f and 1/f perturbations moves function frequency",
-    "F10": "ImageNet networks show the bias; the more diverse a class, the higher within it",
+    "F10": "the more diverse a class, the higher within it; so too in ImageNet networks",
     "F11": "over all networks, the more accurate: higher between, lower within",
 }
 

@@ -1,6 +1,5 @@
-"""What a training run is: its fields, its key, and what it needs. Defaults are the released code's,
-with Nesterov momentum, a cosine per step to 0, and weight decay (wd / 2) ||w||^2 on every variable,
-part of the clipped gradient."""
+"""What a training run is: its fields, its key, and what it needs. Defaults are the released code's:
+Nesterov, a cosine per step to 0, weight decay (wd / 2) ||w||^2 on all, in the clipped gradient."""
 
 import dataclasses
 import functools
@@ -19,6 +18,7 @@ class TrainingConfig(Config):
     """What one run is. Two runs with equal fields and equal data are the same run."""
 
     kind: ClassVar[str] = "classifier"
+    version: ClassVar[int] = 2
 
     dataset: str
     model: str

@@ -14,9 +14,8 @@ class Gradients:
     """Maps images (n, C, H, W) and label probabilities (n, classes) to the loss, and leaves the
     gradients in the weights' `grad`. bf16: of convolutions and matrix products; weights, batch
     norm's statistics and the loss stay in fp32. On a GPU the pass is captured as a CUDA graph at
-    the first batch: every batch then has that shape, and costs one launch instead of some hundreds.
-    A network that can't be captured runs uncaptured, which is said. Raises StudyError when memory
-    does not suffice."""
+    the first batch (a launch instead of some hundreds): every batch has that shape. A network that
+    can't be captured runs without, which is said. Raises StudyError where memory is too small."""
 
     def __init__(self, model: torch.nn.Module, bf16: bool = False):
         self.model, self.bf16, self.replay = model, bf16, None

@@ -76,8 +76,7 @@ def noise_fitting(logits, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Te
 
 def wave_slope(logits, labels: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
     """Least-squares slope of the true class's probability against its noisy label: 0 wave ignored,
-    1 fitted, whatever the network's confidence. NaN when the labels' noise does not vary (uniform
-    smoothing)."""
+    1 fitted, whatever the network's confidence. NaN where the smoothing is uniform."""
     both = (F.softmax(logits.double(), 1), noisy.double())
     output, target = (values.gather(1, labels[:, None]).squeeze(1) for values in both)
     target = target - target.mean()
@@ -98,11 +97,7 @@ def wave_summary(history: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     last = runs.last()
     half = history["wave_slope"] >= 0.5 * runs["wave_slope"].transform("max")
     reached = history[half & (history["wave_slope"] > 0)].groupby(by)["epoch"].min()
-    columns = {
-        "min_noise_fitting": dips["noise_fitting"],
-        "dip_epoch": dips["epoch"],
-        "final_slope": last["wave_slope"],
-        "half_epoch": reached.reindex(last.index).fillna(last["epoch"] + 1),
-        "test_accuracy": last["test_accuracy"],
-    }
-    return pd.DataFrame(columns).reset_index()
+    half_epoch = reached.reindex(last.index).fillna(last["epoch"] + 1)
+    dips = dips[["noise_fitting", "epoch"]].set_axis(["min_noise_fitting", "dip_epoch"], axis=1)
+    dips = dips.assign(final_slope=last["wave_slope"], half_epoch=half_epoch)
+    return dips.assign(test_accuracy=last["test_accuracy"]).reset_index()

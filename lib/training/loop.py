@@ -97,12 +97,10 @@ def look(model, images: torch.Tensor, labels, noisy, dataset: data.Dataset) -> d
 
 def train(config, device: torch.device, checkpoints: list[int], teacher=None) -> tuple[dict, dict]:
     """Train the network of a TrainingConfig, taught by the run `teacher` where there is one.
-    Returns (history, weights).
-
-    history: arrays over the evaluated epochs: epoch, train_loss (noisy labels, augmented images),
-    test_loss, test_accuracy and, with a wave, test_loss_noisy, noise_fitting, wave_slope; losses in
-    nats, without weight decay, on the whole test set. weights: "EPOCH/name" -> tensor, after the
-    epochs in `checkpoints`. Raises StudyError when the loss stops being finite."""
+    Returns (history, weights). history: arrays over the evaluated epochs: epoch, train_loss (noisy
+    labels, augmented images), test_loss, test_accuracy and, with a wave, test_loss_noisy,
+    noise_fitting, wave_slope; losses in nats, without weight decay, on the whole test set. weights:
+    "EPOCH/name" -> tensor, at `checkpoints`. Raises StudyError when the loss stops being finite."""
     dataset = config.load_data()
     order = np.random.default_rng(config.seed).permutation(len(dataset.x_train))[: config.num_train]
     x_train, y_train = dataset.x_train[order].to(device), dataset.y_train[order].to(device)

@@ -92,7 +92,7 @@ def test_sweep_measures_each_network_after_its_own_last_epoch(configure, store):
 
 
 def test_sweep_of_a_run_that_is_not_in_the_store(configure, store):
-    with pytest.raises(StudyError, match=r"^store: run [0-9a-f]{16} "):
+    with pytest.raises(StudyError, match=r"^measure: .*runs\.sweep"):
         measure.sweep([configure()], PROTOCOL, "cpu")
 
 
