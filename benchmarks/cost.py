@@ -15,6 +15,7 @@ from lib.parameters import environment
 from lib.training import TrainingConfig
 
 COUNTS = (100, 1000, 10_000, 100_000)  # of paths whose cost is drawn
+SWEEPS = (4, 16, 64)  # runs
 
 
 @contextlib.contextmanager
@@ -53,7 +54,7 @@ def scaling(device: torch.device) -> dict[str, list]:
         row = {"paths": count, "points": points, "seconds": time.perf_counter() - started}
         paths.append(row | {"peak MB": peak_megabytes()})
     common = {"dataset": "digits", "model": "mlp-2-64", "num_epochs": 20, "augmentation": "none"}
-    for count in (4, 16, 64):
+    for count in SWEEPS:
         with temporary_store():
             started = time.perf_counter()
             runs.sweep([TrainingConfig(**common, seed=seed) for seed in range(count)], device.type)

@@ -119,7 +119,7 @@ TINY = [
     "num_train=64",
     "num_test=20",
     "batch_size=32",
-    "seeds=[0, 1]",
+    "seeds=[0]",
 ]
 OWN = {
     "02_noise_fitting": ["frequencies=[0.02, 0.1]", "clean_arm=false"],
