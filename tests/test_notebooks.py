@@ -175,7 +175,7 @@ def test_notebook_has_the_anatomy(path):
 
 @pytest.mark.slow
 def test_nbval_sees_a_tampered_claim(tmp_path):
-    notebook = nbformat.read(ROOT / "notebooks" / "03_training_time.ipynb", 4)
+    notebook = nbformat.read(ROOT / "notebooks" / "11_class_diversity.ipynb", 4)
     cells = [cell for cell in code_cells(notebook) if cell.source.startswith(MARKER)]
     (cell,) = [cell for cell in cells if "claims.show" in cell.source]
     first, *others = cell.outputs[0].text.splitlines(keepends=True)

@@ -1,5 +1,6 @@
 """The README says what is: its table comes from executed notebooks, its commands work."""
 
+import json
 import re
 import shlex
 
@@ -17,6 +18,18 @@ def test_what_shows_claims_is_renewed():
     pages = results.pages()
     assert len(pages) == 4
     assert [str(file) for file, text in pages.items() if file.read_text() != text] == []
+
+
+def test_rates_are_those_of_the_report():
+    folder = ROOT / "results" / "bench"
+    page, (report,) = (folder / "README.md").read_text(), list(folder.glob("*.json"))
+    for row in json.loads(report.read_text())["models"]:
+        for lap in (*row["measuring"], row["measuring with other work"]):
+            rates = [f"{lap[way]:.0f}" for way in ("contiguous", "channels_last", "ours")]
+            assert f"| {row['model']} | {lap['points']:,} |" in page
+            assert f"| {' | '.join(rates)} |" in page
+        rates = [f"{row['training'][way]:.0f}" for way in ("eager", "fp32", "bf16")]
+        assert f"| {row['model']} | {' | '.join(rates)} |" in page
 
 
 PAGES = ["README.md", "notebooks/README.md", "params/README.md", "results/bench/README.md"]

@@ -29,12 +29,13 @@ def outputs_along(forward: Forward, joined: Joined) -> Iterator[tuple[np.ndarray
         place = np.minimum(np.arange(first, first + size), total - 1)
         which = np.searchsorted(ends, place, side="right")
         step = place - (ends[which] - joined.points[order[which]])
-        some, index = np.unique(order[which], return_inverse=True)
-        both = (forward.dataset.x_test[images] for images in joined.pairs[some].T)
-        start, end = (forward.normalized(images)[index] for images in both)
         share = step * joined.spacing / joined.distances[order[which]]
         share = torch.as_tensor(share, dtype=torch.float32, device=forward.device)
-        return PATHS[joined.path](start, end, share)
+        some, begins = np.unique(which, return_index=True)
+        both = (forward.dataset.x_test[images] for images in joined.pairs[order[some]].T)
+        both = (forward.normalized(x).contiguous(memory_format=forward.layout) for x in both)
+        parts = zip(*both, share.tensor_split(begins[1:].tolist()), strict=True)
+        return torch.cat([PATHS[joined.path](a[None], b[None], part) for a, b, part in parts])
 
     held = torch.empty(0, forward.num_classes, device=forward.device)  # logits, until they are due
     done, firsts = 0, range(0, total, size)
