@@ -16,6 +16,7 @@ from lib.parameters import StudyError, refusal
 from lib.runs import resolve_device, single_thread
 
 _flags, _lock = [], threading.Lock()  # as they were: once for each `exact_precision` that is open
+TIMING_PAYS_AFTER_BATCHES = 50  # to come: for fewer, one look at the clock costs too much
 TRIALS_PAY_AFTER_SECONDS = 20.0  # of measuring to come, with the usual layout and batch
 
 
@@ -39,9 +40,9 @@ def exact_precision():
 
 
 def usual_batch(image_shape: tuple[int, int, int], device: torch.device) -> int:
-    """Images a forward pass: as many pixels as 64 images of 32 x 32, near a processor's caches, but
+    """Images a forward pass: as many pixels as 128 images of 32 x 32, near a processor's caches, but
     at least 8 and at most 256; on a GPU 64 times as many."""
-    fitting = 2**16 // (image_shape[-2] * image_shape[-1])
+    fitting = 2**17 // (image_shape[-2] * image_shape[-1])
     return min(max(fitting, 8), 256) * (64 if device.type == "cuda" else 1)
 
 
@@ -62,7 +63,7 @@ class Forward:
         self.streams = torch.get_num_threads() if self.device.type == "cpu" else 1
         self.arrange(torch.channels_last, usual_batch(dataset.x_test.shape[1:], self.device))
         self.num_classes = self._classes()
-        if num_points:
+        if num_points > TIMING_PAYS_AFTER_BATCHES * self.batch_size:
             self._choose(num_points)
 
     def arrange(self, layout: torch.memory_format, batch_size: int) -> None:
@@ -105,7 +106,7 @@ class Forward:
         index = torch.arange(2 * usual) % len(self.dataset.x_test)
         images, trials = self.normalized(self.dataset.x_test[index]), {}
         with single_thread() if self.streams > 1 else contextlib.nullcontext(), exact_precision():
-            seconds = self._seconds(images[: min(usual, num_points)])
+            seconds = self._seconds(images[:usual])
             if seconds * num_points / self.streams < TRIALS_PAY_AFTER_SECONDS:
                 return
             layouts = (torch.channels_last, torch.contiguous_format)
