@@ -14,18 +14,20 @@ WRITTEN = sorted(
 )
 LAYERS = (
     "parameters",
-    "stats plots",
+    "stats",
     "data",
     "models",
     "training",
     "runs",
     "measure",
+    "designs plots",
     "claims",
+    "verdicts",
     "provenance",
     "study",
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.split()}
-APART = {"runs": "training", "measure": "claims"}
+APART = {"runs": "training"}
 
 
 def module(path) -> str:
@@ -120,7 +122,7 @@ def test_imports_point_downwards(name):
     ("name", "line"),
     [
         ("lib.data.sources", "from lib import models"),
-        ("lib.plots", "import lib.stats"),
+        ("lib.designs", "import lib.claims"),
         ("lib.runs.store", "from lib.training import TrainingConfig"),
         ("lib.measure.sweep", "def f():\n    from lib.claims import Claim"),
     ],

@@ -40,8 +40,8 @@ def exact_precision():
 
 
 def usual_batch(image_shape: tuple[int, int, int], device: torch.device) -> int:
-    """Images a forward pass: as many pixels as 128 images of 32 x 32, near a processor's caches, but
-    at least 8 and at most 256; on a GPU 64 times as many."""
+    """Images a forward pass: as many pixels as 128 images of 32 x 32, near a processor's caches,
+    but at least 8 and at most 256; on a GPU 64 times as many."""
     fitting = 2**17 // (image_shape[-2] * image_shape[-1])
     return min(max(fitting, 8), 256) * (64 if device.type == "cuda" else 1)
 

@@ -1,5 +1,7 @@
 """Execute notebooks by papermill; keep clean copies, and leave what was executed before."""
 
+import concurrent.futures
+import itertools
 import re
 import sys
 import tempfile
@@ -18,16 +20,19 @@ START_ATTEMPTS = 3
 
 
 def in_rounds(rounds: list[dict[str, dict]], out: Path) -> tuple[list[str], str]:
-    """Execute rounds of notebooks (parameters by name) into the folder `out`, until one fails or
-    the time is over: (names of those that failed, why and where it stopped early or "")."""
+    """Execute rounds of notebooks (parameters by name) into the folder `out`, two at a time on a
+    CPU (one starts and draws while the other computes), until one fails or the time is over: (names
+    of those that failed, why and where it stopped early or "")."""
+    workers = 1 if runs.resolve_device("auto").type == "cuda" else min(2, runs.num_workers())
     for number, round_ in enumerate(rounds, 1):
         place = f"(round {number} of {len(rounds)})"
+        files = [NOTEBOOKS / f"{name}.ipynb" for name in round_]
         try:
-            files = {name: NOTEBOOKS / f"{name}.ipynb" for name in round_}
-            failed = [name for name in round_ if not execute(files[name], out, round_[name])]
+            with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+                done = list(pool.map(execute, files, itertools.repeat(out), round_.values()))
         except OutOfTime as over:
             return [], f"{over} {place}"
-        if failed:
+        if failed := [name for name, well in zip(round_, done, strict=True) if not well]:
             return failed, ""
         if runs.out_of_time() and number < len(rounds):
             return [], f"time budget: over {place}"

@@ -104,12 +104,14 @@ def resolve(names: list[str], profile: str, options: list[str]) -> dict[str, dic
 
 def check_world(notebook: str, values: dict) -> None:
     """Check what parameters of a notebook point to: data, network, device. Raises StudyError."""
-    from lib import data, models, runs
+    from lib import data, measure, models, runs
 
     values = {key: declared["default"] for key, declared in inspect(notebook).items()} | values
     runs.resolve_device(values.get("device", "auto"))
     for name in _names(values, "augmentation", "augmentations"):
         data.Pipeline(name)
+    if {"spacing", "cutoff"} <= values.keys():
+        measure.Protocol(**measure.Protocol.fields_in(values))
     images, networks = values.get("images"), values.get("networks", [])
     if networks and values["feature_network"] not in networks:
         raise refusal("feature_network", values["feature_network"], "one of networks")

@@ -23,10 +23,12 @@ def data_name(name: str) -> str:
 
 def references(dataset: str, protocol: measure.Protocol | None = None) -> pd.DataFrame:
     """Measures of the study's own networks on this data, from results/*/measures.parquet, those
-    measured by `protocol`; one row a run, kind of path and selection. Empty if there are none."""
+    measured by `protocol`; one row a run and kind of path. Empty if there are none."""
     files = sorted((ROOT / "results").glob("*/measures.parquet"))
     table = pd.concat(map(pd.read_parquet, files)) if files else pd.DataFrame({"dataset": []})
-    table = table[table["dataset"].map(data_name) == data_name(dataset)]
+    table = table.reindex(columns=table.columns.union([measure.PRIMARY], sort=False))
+    same = table["dataset"].map(data_name) == data_name(dataset)
+    table = table[same & table[measure.PRIMARY].notna()]  # not of before it was measured
     for name in ("spacing", "cutoff", "path") if protocol is not None and files else ():
         table = table[table[name] == getattr(protocol, name)]
     return table
@@ -34,13 +36,10 @@ def references(dataset: str, protocol: measure.Protocol | None = None) -> pd.Dat
 
 def standing(table: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """`measure.intervals` and two columns: how many reference runs there are, the share below."""
+    reference = reference.reindex(columns=["kind", *table["column"].unique()])
 
     def place(row) -> tuple[int, float]:
-        if reference.empty:
-            return 0, np.nan
-        kind, selection = row.kind or "within", row.selection
-        same = (reference["selection"] == selection) & (reference["kind"] == kind)
-        values = reference.loc[same, row.column].dropna()
+        values = reference.loc[reference["kind"] == (row.kind or "within"), row.column].dropna()
         below = np.nan if np.isnan(row.estimate) else (values < row.estimate).mean()
         return len(values), float(below)
 
@@ -51,7 +50,7 @@ def standing(table: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 def usual_protocol(dataset: data.Dataset, **given) -> measure.Protocol:
     """What `given` says of num_pairs, spacing, cutoff and path; the rest from the reference runs on
     this data, where there are any, else from `measure.default_protocol`. A spacing alone sets the
-    cutoff to a tenth of the Nyquist frequency."""
+    cutoff to .05 cycles a spacing, the highest that can be measured."""
     given = {name: value for name, value in given.items() if value is not None}
     reference = references(dataset.name)
     if "spacing" in given:
@@ -64,30 +63,30 @@ def usual_protocol(dataset: data.Dataset, **given) -> measure.Protocol:
 
 
 def figure(measurement: measure.Measurement, protocol: measure.Protocol, title: str):
-    """Mean spectra and distributions of the corrected share, over paths with correct ends."""
-    fig, (left, right) = plots.plt.subplots(1, 2, figsize=(12, 4))
-    spectra, paths = measurement.spectra, measurement.paths
-    logits, correct = spectra[spectra["representation"] == "logits"], paths[paths["correct"]]
-    plots.sns.lineplot(logits, x="cycles_per_nu", y="power", hue="kind", ax=left)
-    left.axvline(protocol.cutoff, color="k", ls="--", lw=1)
-    left.set(xlabel="frequency (cycles/nu)", ylabel="share of power per bin")
-    left.set_title("mean spectrum, logits, correct ends")
-    if len(correct):
-        left.set_yscale("log")
-        # a network may have equal shares on all paths
-        bins = {"bins": 20, "binrange": (0, max(correct["power_logits"].max(), 1e-3)), "ax": right}
-        density = {"stat": "density", "common_norm": False}
-        plots.sns.histplot(correct, x="power_logits", hue="kind", **density, **bins)
-    share = f"share of power above {protocol.cutoff:g} cycles/nu, logits"
-    right.set(title=f"{len(correct)} of {len(paths)} paths have correct ends", xlabel=share)
-    fig.suptitle(title)
+    """Mean power above f, softmax and logits, over paths whose ends are classified correctly, with
+    the floor (dashed)."""
+    paths = measurement.paths[measurement.paths["correct"]]
+    fig, axes = plots.plt.subplots(1, 2, figsize=(12, 4))
+    for ax, (output, name) in zip(axes, measure.OUTPUTS.items(), strict=True):
+        for kind, colour in plots.KIND_COLOURS.items():
+            own = paths[paths["kind"] == kind]
+            for part, style in (("power", "-o"), ("floor", "--")):
+                columns = [measure.column(part, output, m) for m in protocol.multiples()]
+                label = f"{kind}, {len(own)} paths" if part == "power" else None
+                frequencies = [protocol.cutoff * m for m in protocol.multiples()]
+                ax.plot(frequencies, own[columns].mean(), style, color=colour, label=label)
+        ax.set(title=name, xlabel="f (cycles/nu)", ylabel="power above f")
+        if len(paths):
+            ax.set(xscale="log", yscale="log")
+        ax.legend(fontsize="small")
+    fig.suptitle(f"{title}: power out of band (dashed: its floor)")
     fig.tight_layout()
     return fig
 
 
 def text(table: pd.DataFrame) -> str:
     """The table of `standing` as lines of text."""
-    form = "{:<34}{:<9}{:>11}   {:<24}{:>6}  {}"
+    form = "{:<52}{:<9}{:>11}   {:<24}{:>6}  {}"
     names = ("measure", "paths", "estimate", "[95 % over images]", "n", "reference runs below")
     lines = [form.format(*names)]
     for row in table.itertuples():
@@ -114,12 +113,11 @@ def write(model, dataset, *, out, weights="", max_images=None, device="auto", **
     target = runs.resolve_device(device)
     network, loaded = named(model, dataset, weights, max_images)
     protocol = usual_protocol(loaded, **given)
-    for draw in measure.DRAW.values():  # refuses too many
-        draw(loaded.y_test.numpy(), protocol.num_pairs, protocol.seed)
+    protocol.joined(loaded)  # refuses too many, or too short ones
     moved = measure.aliasing(network, loaded, protocol, target)
     spacing, cutoff = protocol.spacing, protocol.cutoff
     if moved > ALIASING_TOLERANCE:
-        moves = f"at half of it the power above the cutoff moves by {moved:.0%}"
+        moves = f"at a quarter of it the power above the cutoff moves by {moved:.0%}"
         warning = f"spacing {spacing:g} nu aliases: {moves}; try --spacing {spacing / 2:g}"
         print(f"study: warning: {warning}", file=sys.stderr)
     measurement = measure.measure(network, loaded, protocol, target, progress=True)
@@ -128,7 +126,7 @@ def write(model, dataset, *, out, weights="", max_images=None, device="auto", **
     name, num_images = re.sub(r"weights=.*/", "weights=", model), len(loaded.x_test)
     record = {"model": name, "weights": Path(weights).name, "dataset": loaded.name}
     record |= {"fingerprint": loaded.fingerprint, "num_images": num_images, "accuracy": accuracy}
-    record |= {"protocol": dataclasses.asdict(protocol), "power_moves_at_half_spacing": moved}
+    record |= {"protocol": dataclasses.asdict(protocol), "power_moves_at_quarter_spacing": moved}
     record |= {"measures": table.to_dict("records")}
     _save(out, record, measurement, protocol)
     print(f"{name} on {num_images} images of {loaded.name}: accuracy {accuracy:.3f}")

@@ -11,15 +11,18 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from lib import measure, runs
+from lib import measure, runs, verdicts
 from lib.parameters import ROOT, StudyError
 from lib.provenance import MIME
 from lib.study import profiles
 from lib.training import TrainingConfig
 
-SHIPPED = ("digits", "cifar10-cpu", "imagenet-sample")
-COLUMNS = ("published", "corrected", "corrected, logits")
-MARKS = {"supported": "✔", "contradicted": "✘", "inconclusive": "?"}
+SHIPPED = ("digits",)
+MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
+DEPENDS = "±"  # beside a mark: variants are decided both ways
+LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
+ends all compared networks classify correctly. Variants: of twelve measures (of a wave, three), how
+many are decided with the same sign."""
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
     "F2": "with training time, frequency rises between classes and falls within",
@@ -30,7 +33,7 @@ FINDINGS = {
     "F7": "self-distillation that raises accuracy: the same",
     "F8": "the bias is towards the low frequencies prevalent in natural images",
     "F9": "augmentation with f and 1/f perturbations moves function frequency",
-    "F10": "the more diverse a class, the higher within it; so too in ImageNet networks",
+    "F10": "the more diverse a class, the higher within it",
     "F11": "over all networks, the more accurate: higher between, lower within",
 }
 
@@ -91,14 +94,13 @@ def run_table(chosen: list[runs.Run]) -> pd.DataFrame:
         origin = {"key": run.key} | {name: run.record[name] for name in columns}
         history = run.history.drop(columns=["key", *run.config], errors="ignore")
         rows.append({**origin, **run.config, **history.iloc[-1].add_prefix("final_")})
-        if "noise_fitting" in history:
-            rows[-1]["min_noise_fitting"] = history["noise_fitting"].min()
     return pd.DataFrame(rows)
 
 
 def reference_table(chosen: list[runs.Run]) -> pd.DataFrame:
-    """The measures of the runs that learned clean labels, at their last epoch along straight paths:
-    one row a run, protocol, kind of path and selection, for `report.references`."""
+    """The measures of the runs that learned clean labels, at their last epoch along straight paths
+    whose ends they classify correctly: one row a run, protocol and kind of path, for
+    `report.references`."""
     rows, columns = [], ("spacing", "cutoff", "path", "num_pairs")
     for run in chosen:
         config, epoch = run.config, run.config.get("num_epochs")
@@ -111,66 +113,67 @@ def reference_table(chosen: list[runs.Run]) -> pd.DataFrame:
             protocol = measure.Protocol(**measure.Protocol.fields_in(stored))
             current = folder == measure.measurement_folder(run, epoch, protocol)
             if protocol.path == "linear" and current:
-                measurement = measure.read_measurement(run, epoch, protocol)
-                summary = measure.summarize(run, epoch, measurement).drop(columns="accuracy")
+                network = {**config, "key": run.key, "epoch": epoch}
+                alone = [measure.read_measurement(run, epoch, protocol)]
+                summary = measure.compare([network], alone).drop(columns="included")
                 rows.append(summary.assign(**{name: getattr(protocol, name) for name in columns}))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
-def interval(row: dict) -> str:
-    """Estimate and interval of a claim as text; ? for what it does not have."""
-    numbers = (row[name] for name in ("estimate", "low", "high"))
-    estimate, low, high = ("?" if number is None else f"{number:.3g}" for number in numbers)
-    return f"{estimate} [{low}, {high}]"
-
-
 def lines(rows: list[dict]) -> str:
-    """The scoreboard as text: a line a claim, then the count of verdicts."""
-    form = "{:<26}{:<8}{:<10}{:<13}{:<28}{:>3}  {}"
-    columns = ("notebook", "finding", "measure", "verdict")
-    text = ["", form.format(*columns, "statistic [95 % interval]", "n", "claim")]
-    for row in rows:
-        cells = [row[column] for column in columns]
-        text.append(form.format(*cells, interval(row), row["n"], row["statement"]))
-    counts = collections.Counter(row["verdict"] for row in rows).most_common()
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts)
-    return "\n".join([*text, "", f"{len(rows)} claims: {verdicts}"])
+    """The scoreboard as text: a line a primary claim, then the count of verdicts."""
+    form = "{:<26}{:<8}{:<14}{:<7}{:<9}{}"
+    names = ("notebook", "finding", "verdict", "agree", "q", "claim: effect")
+    text, judged = ["", form.format(*names)], verdicts.judge(rows)
+    for row in judged:
+        cells = [row["notebook"], row["finding"], row["verdict"]]
+        cells += [row["agreeing"] + DEPENDS * row["depends"], f"{row['q']:.2g}".replace("nan", "")]
+        text.append(form.format(*cells, f"{row['statement']}: {row['text']}{verdicts.why(row)}"))
+    counts = collections.Counter(row["verdict"] for row in judged).most_common()
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts) or "none"
+    others = f"{len(rows) - len(judged)} others, described or exact"
+    return "\n".join([*text, "", f"{len(judged)} primary claims: {told}; {others}"])
 
 
 def profile_page(profile: str, rows: list[dict]) -> str:
-    """The README.md of results/<profile>: what profile it is, and its headline claims."""
+    """The README.md of results/<profile>: what profile it is, and its primary claims."""
     about = (profiles.PARAMS / profile / "common.yaml").read_text().splitlines()
     about = itertools.takewhile(lambda line: line.startswith("#"), about)
     text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about), ""]
-    text += [f"| | claim | {' | '.join(COLUMNS)} |", "|---|---|" + "---|" * len(COLUMNS)]
-    table = collections.defaultdict(lambda: dict.fromkeys(COLUMNS, ""))
-    headlines = [row for row in rows if row["headline"]]
-    for row in headlines:
-        line, _, column = row["headline"].partition("|")
-        cell = f"{row['verdict']} {interval(row)}, n = {row['n']}"
-        table[f"{row['finding']} | {line}"][column] = cell
-    text += [f"| {line} | {' | '.join(cells.values())} |" for line, cells in table.items()]
-    others = len(rows) - len(headlines)
-    text += ["", f"{others} other claims: `study claims --profile {profile}` lists them all."]
-    return "\n".join(text) + "\n"
+    names = ("", "claim", "verdict", "effect [95 % interval]", "variants", "as published")
+    text += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in verdicts.judge(rows):
+        agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
+        cells = [row["statement"], row["verdict"] + verdicts.why(row), row["text"], agree, ""]
+        if row["published"]:
+            cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
+        text.append(f"| {row['finding']} | {' | '.join(cells)} |")
+    return "\n".join([*text, "", LEGEND, ""])
 
 
 def findings_table(claims_of: dict[str, list[dict]]) -> str:
-    """The README's table, of claims by profile: a finding a line, a mark a kind of measure."""
-    names = [f"{profile}, {column}" for profile in claims_of for column in COLUMNS[:2]]
-    text = [f"| | finding | {' | '.join(names)} |", "|---|---|" + ":-:|" * len(names)]
+    """The README's table, of claims by profile: a finding a line, and the mark of each primary
+    claim, as published and by the primary measure."""
+    names = [f"{profile}, {how}" for profile in claims_of for how in ("published", "primary")]
+    text = [f"| | finding | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    judged = {profile: verdicts.judge(rows) for profile, rows in claims_of.items()}
     for finding, words in FINDINGS.items():
         notebooks, cells = set(), []
-        for rows in claims_of.values():
-            own = [row for row in rows if row["finding"] == finding and row["headline"]]
-            notebooks |= {row["notebook"] for row in own}
-            for wanted in COLUMNS[:1], COLUMNS[1:]:
-                inside = (row for row in own if row["headline"].partition("|")[2] in wanted)
-                verdicts = {row["verdict"] for row in inside}
-                cells.append("◐" if len(verdicts) > 1 else "".join(map(MARKS.get, verdicts)))
+        for rows in judged.values():
+            own = {row["name"]: row for row in rows if row["finding"] == finding}
+            notebooks |= {row["notebook"] for row in own.values()}
+            for which in ("published_verdict", "verdict"):
+                marks = [_marked(name, row, which) for name, row in own.items()]
+                cells.append(", ".join(mark for mark in marks if mark))
         links = [f"[{name[:2]}](notebooks/{name}.ipynb)" for name in sorted(notebooks)]
         text.append(f"| {finding} {' '.join(links)} | {words} | {' | '.join(cells)} |")
     return "\n".join(text)
+
+
+def _marked(name: str, row: dict, which: str) -> str:
+    if which not in row:
+        return ""
+    return f"{name} {MARKS[row[which]]}{DEPENDS * (row['depends'] and which == 'verdict')}"
 
 
 def pages() -> dict[Path, str]:
