@@ -1,5 +1,5 @@
 # python3 and make are all that has to be installed: bootstrap.py finds uv, or puts one into .uv/.
-CODE = *.py lib tests notebooks benchmarks
+CODE = *.py lib study tests notebooks benchmarks
 export UV_PROJECT_ENVIRONMENT = .venv
 
 help:  ## list the targets

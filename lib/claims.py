@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lib import designs
-from lib.measure import PRIMARY, SUMMARIES, VARIANTS
+from lib.designs import Design
+from lib.measure import KINDS, PRIMARY, SUMMARIES, VARIANTS
 from lib.parameters import refusal
 from lib.stats import Effect
 
@@ -104,9 +104,7 @@ def described(finding: str, statement: str, effect: Effect, text: str) -> Claim:
     return Claim(finding, "", statement, "", effect, text)
 
 
-def primary(
-    finding: str, name: str, design: designs.Design, table: pd.DataFrame, **options
-) -> Claim:
+def primary(finding: str, name: str, design: Design, table: pd.DataFrame, **options) -> Claim:
     """The claim PRIMARIES[finding][name], tested by `design` on the rows of `table`, one a network.
     options: measure (a column), published (another or None), variants (columns), reason (why it
     can't be tested; "" when it can), few (why, of the primary measure and not of the published)."""
@@ -125,13 +123,11 @@ def primary(
     return Claim(finding, name, statement, expected, *parts)
 
 
-def over_paths(
-    finding: str, summary: pd.DataFrame, design, prefix="", reason="", kinds=None
-) -> list:
+def over_paths(finding, summary, design: Design, prefix="", reason="", kinds=KINDS) -> list[Claim]:
     """The primary claims of a finding about paths between and within classes, tested by `design` on
     the rows of `measure.sweep`'s summary; prefix: of the claims' names."""
     claimed = []
-    for kind in kinds or ("between", "within"):
+    for kind in kinds:
         rows = summary[(summary["kind"] == kind) & summary["included"]]
         least = int(rows["num_paths"].min()) if len(rows) else 0
         few = f"{least} matched paths; a verdict needs {LEAST_PATHS}" if least < LEAST_PATHS else ""
@@ -151,14 +147,10 @@ def without_floor(summary: pd.DataFrame) -> pd.DataFrame:
     return summary.assign(**cleared)
 
 
-def over_waves(
-    finding: str, table: pd.DataFrame, design: designs.Design, name: str = "gain"
-) -> Claim:
+def over_waves(finding: str, table: pd.DataFrame, design: Design, name: str = "gain") -> Claim:
     """A primary claim about label waves, tested by `design` on the rows of `measure.wave_summary`:
     the mean gain, its variants, and the published minimum. Waves below one period take no part."""
     used = table[table["included"]]
     reason = "" if len(used) else "no wave has a period across the images"
-    options = {"variants": SUMMARIES, "published": "min_noise_fitting", "reason": reason}
-    return primary(
-        finding, name, design, used if len(used) else table, measure="mean_gain", **options
-    )
+    options = {"measure": "mean_gain", "variants": SUMMARIES, "published": "min_noise_fitting"}
+    return primary(finding, name, design, used, reason=reason, **options)

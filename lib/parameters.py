@@ -39,9 +39,10 @@ INTERVALS = {
         low_frequencies lr norms periods sigma slow_frequency spacing std
     """,
     "[0, inf)": """
-        first_noise frequency second_noise seed seeds start wave_class weight_decay weight_decays
+        family_seeds first_noise frequency second_noise seed seeds start wave_class weight_decay
+        weight_decays
     """,
-    "[0, 1]": "fractions top1 true_label_weight",
+    "[0, 1]": "top1 true_label_weight",
     "[0, 1)": "momentum true_label_weights",
     "[8, inf)": "num_points num_siren_points",
     "[0, 0.5]": "amplitude",

@@ -95,12 +95,13 @@ summary = measure.sweep(configs, protocol, device, epochs)
 # ## One path
 #
 # Before any mean, one path of one network: the first between two classes whose ends the trained
-# network of the first seed classifies correctly.
+# network of the first seed classifies correctly (the first of all, if there is none).
 
 # %%
 images = data.load(dataset, num_test)
 paths = measure.read_measurement(trained[0], num_epochs, protocol).paths
-a, b = paths[(paths["kind"] == "between") & paths["correct"]].iloc[0][["a", "b"]].astype(int)
+between = paths[paths["kind"] == "between"].sort_values("correct", ascending=False, kind="stable")
+a, b = between.iloc[0][["a", "b"]].astype(int)
 start, end = images.x_test[[a, b]].float()[:, None]
 between_them = measure.PATHS["linear"](start, end, torch.linspace(0, 1, 7))
 
@@ -204,7 +205,8 @@ for kind, rows in compared.groupby("kind"):
     print(f"{kind} classes: {share:.0%} of the networks change their class on no matched path")
 
 # %%
-columns = ["test_accuracy", "num_paths", "hff", "changes", "power_softmax_1", "power_logits_1"]
+columns = ["test_accuracy", "num_paths", "effective_paths", "hff", "changes"]
+columns += ["power_softmax_1", "power_logits_1"]
 table = summary.groupby(["kind", "epoch", "included"])[columns].mean()
 table.map("{:.3g}".format)
 
@@ -313,6 +315,11 @@ print(verdicts.answer(claimed))
 # near zero, one on which it does has about 0.3, whatever the smoothness of the function. Within
 # classes it therefore goes with the share of misclassified ends. Matched paths take that away: the
 # same images, all classified correctly at every epoch that is compared.
+#
+# A mean may rest on few paths: `effective_paths` says on how many (all, if their power were equal).
+# And every seed draws its own pairs, but from the same test images: where these are few, as in a
+# small dataset, the intervals hold only a part of the spread over images, and a verdict is about
+# these images.
 #
 # Where softmax and logits disagree, the change is one of confidence: a sharper softmax has more
 # power out of band although the logits beneath it may be as smooth as before, or a saturated one

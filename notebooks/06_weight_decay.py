@@ -40,7 +40,8 @@ import seaborn as sns
 
 from lib import claims, designs, measure, plots, provenance, runs, verdicts
 from lib.parameters import check_typed
-from lib.training import TrainingConfig, conditions
+from lib.training import TrainingConfig
+from notebooks import conditions
 
 # %% [markdown]
 # ## Parameters

@@ -44,7 +44,8 @@ import pandas as pd
 
 from lib import claims, designs, measure, plots, provenance, runs, verdicts
 from lib.parameters import check_typed
-from lib.training import TrainingConfig, conditions
+from lib.training import TrainingConfig
+from notebooks import conditions
 
 # %% [markdown]
 # ## Parameters

@@ -43,7 +43,8 @@ import seaborn as sns
 
 from lib import claims, designs, measure, plots, provenance, runs, verdicts
 from lib.parameters import check_typed
-from lib.training import TrainingConfig, conditions, predict
+from lib.training import TrainingConfig, predict
+from notebooks import conditions
 
 # %% [markdown]
 # ## Parameters
@@ -102,7 +103,8 @@ students["gained"] = 100 * (students["test_accuracy"] - students["seed"].map(alo
 
 palette = sns.color_palette("viridis", len(true_label_weights))
 points = {"x": "generation", "y": "gained", "hue": "true_label_weight", "palette": palette}
-means = {"linestyle": "none", "errorbar": None, "marker": "_", "markersize": 30, "dodge": 0.4}
+apart = 0.4 if len(true_label_weights) > 1 else False
+means = {"linestyle": "none", "errorbar": None, "marker": "_", "markersize": 30, "dodge": apart}
 ax = sns.stripplot(students, **points, dodge=True, jitter=0.1, alpha=0.6, legend="full")
 sns.pointplot(students, **points, **means, legend=False, ax=ax)
 ax.axhline(0, color="k", lw=1)

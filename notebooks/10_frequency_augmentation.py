@@ -39,7 +39,8 @@ import torch
 
 from lib import claims, data, designs, measure, plots, provenance, runs, verdicts
 from lib.parameters import check_typed
-from lib.training import TrainingConfig, conditions
+from lib.training import TrainingConfig
+from notebooks import conditions
 
 # %% [markdown]
 # ## Parameters

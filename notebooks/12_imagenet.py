@@ -40,7 +40,8 @@
 # little: one class more or less turns its sign. So **this notebook describes, and gives no
 # verdict**.
 #
-# To measure all of ImageNet's, get its validation images from [image-net.org](https://image-net.org)
+# To measure all of ImageNet's, get its validation images from
+# [image-net.org](https://image-net.org)
 # (for non-commercial research), put one folder a class, and execute
 # `study run 12 --profile imagenet-sample -p images=folder:PATH`, with weights where
 # [params/](../params/README.md) says and `top1` as known for them.

@@ -41,8 +41,8 @@ from torch import nn
 
 from lib import claims, data, designs, measure, plots, provenance, runs, verdicts
 from lib.parameters import check_typed
-from lib.study import report
 from lib.training import TrainingConfig
+from study import report
 
 # %% [markdown]
 # ## Parameters

@@ -4,8 +4,8 @@ import pytest
 import threadpoolctl
 import torch
 
-from lib.study import command
 from lib.training import TrainingConfig
+from study import command
 
 # tiny networks: threads that wait for each other on a busy machine take far longer
 torch.set_num_threads(1)

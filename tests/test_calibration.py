@@ -75,6 +75,12 @@ def of_two(rng, effect=0.0, scale=1.0):
     return along_paths(table, lambda _: expected + scale * noise(rng, table))
 
 
+def of_students(rng):
+    """Eight seeds, of each one network and four others to compare it with; powers far apart."""
+    table = networks(8, arm=["none", "f", "f", "f", "f"])
+    return along_paths(table, lambda _: rng.normal(size=(len(table), 13)))
+
+
 def of_waves(rng, effect=0.0, scale=0.1):
     """Eight seeds, two waves and two decays; decay lowers the fast wave's gain by `effect` more."""
     cells = pd.MultiIndex.from_product([("slow", "fast"), (0.0, 1e-3)], names=["wave", "decay"])
@@ -88,6 +94,7 @@ NULLS = {
     "dose, walks": (DOSE, functools.partial(of_doses, walks=True), 500),
     "time": (TIME, of_two, 500),
     "difference": (DIFFERENCE, of_two, 500),
+    "difference, many against one": (DIFFERENCE, of_students, 500),
     "interaction": (INTERACTION, of_waves, 400),
 }
 

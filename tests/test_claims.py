@@ -12,7 +12,7 @@ from lib import claims, designs, stats, verdicts
 from lib.claims import PRIMARIES, exact
 from lib.measure import PRIMARY, SUMMARIES, VARIANTS, Protocol
 from lib.parameters import StudyError
-from lib.study.results import FINDINGS
+from study.results import FINDINGS
 from tests.simulated import along_paths, along_waves, networks
 
 DOSES = [100, 200, 400, 800]

@@ -13,7 +13,7 @@ import pytest
 
 from lib import claims
 from lib.parameters import LIMITS, ROOT, TYPES
-from lib.study import profiles, results
+from study import profiles, results
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RESULTS = sorted((ROOT / "results").glob("*/[0-9]*.ipynb"))

@@ -177,7 +177,7 @@ def test_a_seed_without_two_doses_or_with_a_measure_of_zero_has_no_slope():
 
 
 def test_log_ratios_are_paired_by_seed():
-    treated = pd.DataFrame({"seed": [2, 1, 1, 4, 5, 6], "y": [4.0, 5.0, 7.0, 1.0, 0.0, math.nan]})
+    treated = pd.DataFrame({"seed": [2, 1, 1, 4, 5, 6], "y": [4.0, 4.0, 9.0, 1.0, 0.0, math.nan]})
     control = pd.DataFrame({"seed": [1, 2, 3, 5, 6], "y": [3.0, 8.0, 1.0, 2.0, 1.0]})
     found = stats.log_ratios(treated, control, "y").to_dict()
     expected = {1: math.log(2), 2: -math.log(2)} | dict.fromkeys((3, 4, 5, 6), math.nan)

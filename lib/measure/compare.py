@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lib.measure.network import Measurement
-from lib.measure.tables import with_shares
+from lib.measure.tables import PRIMARY, with_shares
 from lib.parameters import StudyError, hash_of
 
 LEAST_ACCURACY = 0.6  # of the best condition's: networks below it choose no paths
@@ -23,10 +23,11 @@ def compare(networks: list[dict], measurements: list[Measurement]) -> pd.DataFra
 
     Columns: those of `networks`; condition; test_accuracy; included: False of conditions below 0.6
     of the best one's accuracy, which choose no paths and take part in no verdict (their own values
-    are over those matched paths that they get right too); num_paths: the matched ones; hff, over
-    all paths; and the means over matched paths of changes (of the class a path), variation, and of
-    each output power, floor and share above each multiple of the cutoff; power_per_change; and
-    jacobian_norm, at images. Raises StudyError for no network."""
+    are over those matched paths that they get right too); num_paths: the matched ones; of these
+    effective_paths, (sum)^2 / sum of squares, carry the primary measure's mean; hff, over all
+    paths; and over matched paths the means of changes (of the class), variation, and of each output
+    power, floor and share above each multiple of the cutoff; power_per_change; and jacobian_norm,
+    at images. Raises StudyError for no network."""
     if not networks:
         raise StudyError("measure: got no network; accepted: at least one")
     table = pd.DataFrame(networks)
@@ -45,9 +46,7 @@ def compare(networks: list[dict], measurements: list[Measurement]) -> pd.DataFra
             chosen = matched if included else matched & own
             rows += [{"row": index, **_means(paths[index], k, chosen)} for k in KINDS]
     means = pd.DataFrame(rows).set_index("row")
-    means["power_per_change"] = means["power_softmax_1"] / means["changes"].where(
-        means["changes"] > 0
-    )
+    means["power_per_change"] = means[PRIMARY] / means["changes"].where(means["changes"] > 0)
     return table.join(means).reset_index(drop=True)
 
 
@@ -64,6 +63,8 @@ def _means(paths: pd.DataFrame, kind: str, chosen: np.ndarray) -> dict:
     every, some = ((paths["kind"] == kind) & one for one in (True, chosen))
     means = paths[some].drop(columns=["kind", "a", "b", "correct", "hff"]).mean()
     counts = {"kind": kind, "num_paths": int(some.sum()), "hff": paths.loc[every, "hff"].mean()}
+    power = paths.loc[some, PRIMARY].astype("float64")
+    counts["effective_paths"] = power.sum() ** 2 / max((power**2).sum(), 1e-300)
     return counts | means.to_dict()
 
 

@@ -1,6 +1,5 @@
 """Training: one run (configuration in, history and network out), its labels, its teacher."""
 
-from lib.training import conditions
 from lib.training.config import TrainingConfig, checkpoint_epochs
 from lib.training.gradients import Gradients
 from lib.training.label_waves import argument, chi_mean, directional_wave, radial_wave

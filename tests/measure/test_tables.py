@@ -10,7 +10,7 @@ from torch import nn
 
 from lib import data, measure
 from lib.measure import PRIMARY, VARIANTS, Measurement, Protocol, column, titles, with_shares
-from lib.study.report import ALIASING_TOLERANCE
+from study.report import ALIASING_TOLERANCE
 
 
 def filled(paths, values):

@@ -10,7 +10,7 @@ import pytest
 
 from lib import runs
 from lib.parameters import ROOT, OutOfTime
-from lib.study import execution, results
+from study import execution, results
 
 BAD_OPTIONS = {
     "amplitud=0.3": "amplitud",
@@ -123,7 +123,7 @@ def test_list_shows_type_default_and_unit(study):
 
 
 def test_claims_shows_what_came_with_the_study(study):
-    status, out, _ = study("claims", "--profile", "imagenet-sample")
+    status, out, _ = study("claims")
     assert status == 0
     assert " primary claims: " in out.splitlines()[-1]
 
@@ -152,5 +152,5 @@ def test_export_copies_the_store(study, store, configure, tmp_path):
 
 
 def test_the_command_starts_without_torch():
-    code = "import sys, lib.study.command; sys.exit('torch' in sys.modules)"
+    code = "import sys, study.command; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

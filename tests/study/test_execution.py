@@ -9,7 +9,7 @@ import papermill
 import pytest
 
 from lib.parameters import OutOfTime
-from lib.study import execution
+from study import execution
 
 SMALL = ("model=mlp-1-16", "num_epochs=2", "seeds=[0, 1]", "frequencies=[0.5, 2.0]")
 SMALL += ("only_class=-1",)

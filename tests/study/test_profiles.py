@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.parameters import ROOT, StudyError
-from lib.study import profiles
+from study import profiles
 
 
 @pytest.fixture

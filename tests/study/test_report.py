@@ -10,7 +10,7 @@ from torch import nn
 
 from lib import data, measure
 from lib.parameters import ROOT
-from lib.study import report
+from study import report
 
 COLUMNS = ("measure", "kind", "estimate", "low", "high", "num_paths", "column")
 

@@ -12,7 +12,7 @@ import pytest
 from lib import measure, runs
 from lib.parameters import ROOT
 from lib.provenance import MIME
-from lib.study import results
+from study import results
 
 PROTOCOL = measure.Protocol(num_pairs=45, spacing=0.1, cutoff=0.5)
 PNG = b"\x89PNG"
@@ -105,7 +105,7 @@ def test_a_run_older_than_a_field_is_a_reference_run_all_the_same(store, configu
     record = json.loads((run.path / "config.json").read_text())
     del record["config"]["wave"]
     (run.path / "config.json").write_text(json.dumps(record))
-    code = "from lib import runs; from lib.study import results\n"
+    code = "from lib import runs; from study import results\n"
     code += "print(len(results.reference_table(runs.all_runs())))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, "2\n"), ran.stderr

@@ -5,7 +5,7 @@ import pytest
 from lib.claims import PRIMARIES, Claim, described
 from lib.measure import VARIANTS
 from lib.stats import Effect
-from lib.study import results
+from study import results
 
 YES, NO = Effect(0.5, 0.4, 0.6, 0.001, 5), Effect(-0.5, -0.6, -0.4, 0.001, 5)
 OPEN, EVEN = Effect(0.5, -0.1, 1.1, 0.3, 5), Effect(0.0, -0.01, 0.01, 0.9, 5, negligible=True)
@@ -96,9 +96,9 @@ def test_marks_of_a_finding():
     assert marks() == ["", ""]
     assert marks(claim("F2", "between")) == ["", "between ✔"]
     found = [claim("F2", "between", YES, NO), claim("F2", "within", NO, OPEN)]
-    assert marks(*found) == ["between ✘, within ?", "between ✔, within ✘"]
+    assert marks(*found) == ["between ✘; within ?", "between ✔; within ✘"]
     found = [claim("F2", "between", EVEN, ONE_SEED), claim("F2", "within", YES, YES, variants=ODD)]
-    assert marks(*found) == ["between -, within ✔", "between 0, within ✔±"]
+    assert marks(*found) == ["between -; within ✔", "between 0; within ✔±"]
     assert marks(beside()) == ["", ""]
 
 
@@ -133,7 +133,7 @@ def test_every_primary_claim_has_its_place_in_the_table():
     rows = [claim(finding, name) for finding, own in PRIMARIES.items() for name in own]
     table = results.findings_table({"one": rows}).splitlines()[2:]
     marked = [line.split("|")[4].strip() for line in table]
-    assert marked == [", ".join(f"{name} ✔" for name in own) for own in PRIMARIES.values()]
+    assert marked == ["; ".join(f"{name} ✔" for name in own) for own in PRIMARIES.values()]
 
 
 def test_the_pages_are_made_of_the_shipped_claims(monkeypatch, tmp_path):

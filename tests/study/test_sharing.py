@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from lib import runs
-from lib.study import profiles, results
+from study import profiles, results
 
 NOTEBOOKS = ("06_weight_decay", "08_distillation", "13_generalization")
 TINY = {

@@ -129,7 +129,6 @@ CHANGES = [
     {"grad_clip": 1.0},
     {"augmentation": "flip_crop"},
     {"wave_on": "clean"},
-    {"wave_class": 3},
     {"start": 1},
     {"eval_every": 2},
     {"precision": "bf16"},
@@ -138,6 +137,7 @@ CHANGES = [
     RADIAL | {"wave": "f"},
     RADIAL | {"frequency": 0.2},
     RADIAL | {"amplitude": 0.4},
+    RADIAL | {"wave_class": 3},
 ]
 
 

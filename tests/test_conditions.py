@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from lib.training import TrainingConfig, conditions, loop
+from lib.training import TrainingConfig, loop
+from notebooks import conditions
 
 COMMON = {"dataset": "digits", "model": "mlp-1-16", "num_epochs": 8, "num_train": 800}
 COMMON |= {"batch_size": 100, "augmentation": "none"}

@@ -4,7 +4,7 @@ that the synthesis takes the very runs that the notebooks take. `common`: the fi
 
 import pandas as pd
 
-from lib.training.config import TrainingConfig
+from lib.training import TrainingConfig
 
 SMOOTHING = {"wave": "uniform", "amplitude": 0.5}  # what frequency augmentation does to labels
 

@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from lib import runs
 from lib.parameters import ROOT, OutOfTime, hash_of, without_folders
-from lib.study.profiles import NOTEBOOKS
+from study.profiles import NOTEBOOKS
 
 CODE = ROOT / "lib"
 START_ATTEMPTS = 3

@@ -14,8 +14,8 @@ import pandas as pd
 from lib import measure, runs, verdicts
 from lib.parameters import ROOT, StudyError
 from lib.provenance import MIME
-from lib.study import profiles
 from lib.training import TrainingConfig
+from study import profiles
 
 SHIPPED = ("digits",)
 MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
@@ -164,7 +164,7 @@ def findings_table(claims_of: dict[str, list[dict]]) -> str:
             notebooks |= {row["notebook"] for row in own.values()}
             for which in ("published_verdict", "verdict"):
                 marks = [_marked(name, row, which) for name, row in own.items()]
-                cells.append(", ".join(mark for mark in marks if mark))
+                cells.append("; ".join(mark for mark in marks if mark))
         links = [f"[{name[:2]}](notebooks/{name}.ipynb)" for name in sorted(notebooks)]
         text.append(f"| {finding} {' '.join(links)} | {words} | {' | '.join(cells)} |")
     return "\n".join(text)

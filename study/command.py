@@ -9,7 +9,7 @@ import typer
 from typer import Argument, Option
 
 from lib.parameters import ROOT, StudyError, environment
-from lib.study import profiles
+from study import profiles
 
 OUTPUT = ROOT / "output"
 PLAIN = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Execute notebooks under a profile, then collect their claims, figures and runs."""
     from lib import runs
-    from lib.study import execution, results
+    from study import execution, results
 
     names = [profiles.notebook_named(text) for text in notebooks or profiles.notebook_names()]
     resolved = profiles.resolve(names, profile, parameter or [])
@@ -75,7 +75,7 @@ def measure(
     device: Device = "auto",
 ) -> None:
     """Measure a network's function frequency: page, JSON, its place among the reference runs."""
-    from lib.study import report
+    from study import report
 
     own = {"path": paths, "num_pairs": pairs, "spacing": spacing, "cutoff": cutoff}
     report.write(model, data, weights=weights, max_images=max_images, out=out, device=device, **own)
@@ -97,7 +97,7 @@ def claims(
     write: Annotated[bool, Option("--write", help="renew the README files that show it")] = False,
 ) -> None:
     """The scoreboard of a profile: as executed here (output/), else as it came with the study."""
-    from lib.study import results
+    from study import results
 
     if write:
         for file, text in results.pages().items():
