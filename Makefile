@@ -1,5 +1,5 @@
 # python3 and make are all that has to be installed: bootstrap.py finds uv, or puts one into .uv/.
-CODE = *.py lib tests notebooks benchmarks
+CODE = *.py lib study tests notebooks benchmarks
 export UV_PROJECT_ENVIRONMENT = .venv
 
 help:  ## list the targets
@@ -13,7 +13,7 @@ study: setup  ## run every notebook of the study and print its claims
 test: setup  ## check the code's style, run the unit tests, run the notebooks and compare their outputs
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/ruff format --check $(CODE)
-	.venv/bin/pytest
+	.venv/bin/pytest -n logical --dist loadscope
 
 test-environment: setup  ## install environment.yml's packages anew (5 GB) and import the study there
 	.venv/bin/pytest -m environment tests/test_environment.py

@@ -1,148 +1,156 @@
-"""A claim: a statement, the statistic that tests it, an interval, and a verdict that follows."""
+"""Claims: the primary ones, declared here before anything runs, and what was found of each."""
 
 import dataclasses
-import math
-import re
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from lib.measure import PATH_MEASURES
+from lib.designs import Design
+from lib.measure import KINDS, PRIMARY, SUMMARIES, VARIANTS
 from lib.parameters import refusal
-from lib.stats import Interval, bootstrap, bootstrap_rank_correlation, rank_correlations
+from lib.stats import Effect
 
-HEADLINES = {
-    "HFF, all paths": "published",
-    "power share, softmax": "corrected",
-    "power share, logits": "corrected, logits",
+LEAST_PATHS = 100  # matched, a kind and seed
+LEAST_OVER_FLOOR = 10
+
+
+class Primary(NamedTuple):
+    """A claim that a verdict is given on. expected: the sign of its effect, "!=" where the paper
+    names none."""
+
+    statement: str
+    expected: str
+
+
+def _both(words: str, between: str = ">", within: str = "<") -> dict[str, Primary]:
+    moves = {">": "rises", "<": "falls", "!=": "changes"}
+    kinds = {"between": between, "within": within}
+    return {k: Primary(f"{k} classes, it {moves[sign]} {words}", sign) for k, sign in kinds.items()}
+
+
+# All of a profile's p-values of these go through one correction; everything else is description.
+# "It" is power out of band, of the softmax above the lowest cutoff, along matched paths.
+PRIMARIES: dict[str, dict[str, Primary]] = {
+    "F1": {"gain": Primary("the mean gain falls with the wave's frequency", "<")},
+    "F2": _both("from the first to the last checkpoint"),
+    "F3": {
+        "gain": Primary("the mean gain of a wave rises with width", ">"),
+        **_both("with accuracy over families"),
+    },
+    "F4": _both("with the number of training images, steps fixed"),
+    "F5": {
+        **_both("with weight decay", "!=", "!="),
+        "gain": Primary("decay lowers the fast wave's mean gain more than the slow one's", ">"),
+    },
+    "F6": _both("with accuracy over augmentations"),
+    "F7": {
+        "accuracy": Primary("students are more accurate than networks without a teacher", ">"),
+        **_both("from no teacher to a teacher"),
+    },
+    "F8": {"gain": Primary("at equal periods, the mean gain falls with image frequency", "<")},
+    "F9": {
+        f"{arm}, {kind}": Primary(f"{kind} classes, it changes: {arm} against smoothing", "!=")
+        for arm in ("f", "1/f")
+        for kind in ("between", "within")
+    },
+    "F10": {"within": Primary("within classes, it rises with the classes merged in a label", ">")},
+    "F11": _both("with accuracy, within interventions"),
 }
-WORDS = {"> 0": "rises", "< 0": "falls", "!= 0": "changes"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One tested statement. The verdict compares the whole interval [low, high] with `expected`.
+    """One statement and what was found of it.
 
-    finding: F1 ... F11, or the notebook's own. measure: published, corrected or exact.
-    expected: an inequality on the statistic, such as "< 0". n: how many `unit` (seeds, mostly) the
-    interval is over. decimals: how many of the statistic's decimals are stable across processors;
-    None: only the verdict is. headline: the line of the scoreboard where it stands, if any, and
-    after "|" the column."""
+    finding: F1 ... F11, or the notebook's own. name: which of the finding's primary claims, "" of a
+    description. expected: >, < or !=, 0; of an exact one the inequality that its number meets or
+    not. effect with text, in units that mean something: of the primary measure; published: the same
+    test of the paper's measure. variants: effects of the primary measure and its variants, by
+    column. decimals: of an exact number, how many are stable across processors."""
 
     finding: str
-    measure: str
+    name: str
     statement: str
-    statistic: str
     expected: str
-    estimate: float
-    low: float
-    high: float
-    n: int
-    unit: str = "seeds"
+    effect: Effect
+    text: str
+    published: Effect | None = None
+    published_text: str = ""
+    variants: dict[str, Effect] = dataclasses.field(default_factory=dict)
     decimals: int | None = None
-    headline: str = ""
-
-    def __post_init__(self):
-        if re.fullmatch(r"([<>]|!=) -?(\d+\.?\d*|\.\d+)(e-?\d+)?", self.expected) is None:
-            accepted = "an inequality such as '< 0', '> 0.9' or '!= 0'"
-            raise refusal("expected", self.expected, accepted)
-
-    @property
-    def verdict(self) -> str:
-        """supported when the whole interval meets `expected`, contradicted when all of it lies
-        beyond the threshold, else inconclusive: also where a bound touches the threshold. Of
-        "!= x" supported when x is outside the interval, else inconclusive."""
-        sign, threshold = self.expected.split()
-        if math.isnan(self.low) or math.isnan(self.high):
-            return "inconclusive"
-        below, above = self.high < float(threshold), self.low > float(threshold)
-        if sign == "!=":
-            return "supported" if below or above else "inconclusive"
-        meets, fails = (below, above) if sign == "<" else (above, below)
-        if self.measure == "exact":  # a number, not an interval: it meets the inequality or not
-            fails = not meets
-        return "supported" if meets else "contradicted" if fails else "inconclusive"
-
-    def line(self) -> str:
-        """What nbval compares: the verdict, and the number where it is the same everywhere."""
-        number = ""
-        if self.decimals is not None:
-            number = f"  [{self.estimate:z.{self.decimals}f} {self.expected}]"
-        count = "exact" if self.measure == "exact" else f"n = {self.n} {self.unit}"
-        start = f"{self.finding:<4}{self.measure:<11}{self.verdict:<13}"
-        return f"{start}{count + ' ':<14}{self.statement}{number}"
 
     def row(self) -> dict:
-        return dataclasses.asdict(self) | {"verdict": self.verdict}
+        """As plain values, for the scoreboard."""
+        plain = {name: value for name, value in vars(self).items() if name != "variants"}
+        for part in ("effect", "published"):
+            plain[part] = plain[part] and dataclasses.asdict(plain[part])
+        short = {name: [one.estimate, one.p] for name, one in self.variants.items()}
+        return plain | {"variants": short}
 
 
-def over_seeds(finding, measure, statement, statistic, values, seeds, expected, headline=""):
-    """A claim about the mean of `values`, (n,), with a 95 % bootstrap interval over `seeds`, (n,).
-    A value that is not finite (of a seed without a path of two correct ends, a ratio to 0), or no
-    value, makes it inconclusive without an estimate; n is then the number of finite ones."""
-    values = np.asarray(values, dtype=float)
-    there = int(np.isfinite(values).sum())
-    interval = Interval(*[math.nan] * 3, there)
-    if 0 < there == len(values):
-        interval = bootstrap(values, seeds)
-    return Claim(finding, measure, statement, statistic, expected, *interval, headline=headline)
+def exact(finding: str, statement: str, value: float, expected: str, decimals: int = 3) -> Claim:
+    """A number without randomness, and the inequality that it should meet, such as "< 0.5"."""
+    sign, _, threshold = expected.partition(" ")
+    if sign not in ("<", ">") or not threshold:
+        raise refusal("expected", expected, "an inequality such as '< 0.5'")
+    met = value < float(threshold) if sign == "<" else value > float(threshold)
+    effect = Effect(float(value), n=1, unit="exact", reason="" if met else "not met")
+    text = f"{value:z.{decimals}f} {expected}"
+    return Claim(finding, "", statement, expected, effect, text, decimals=decimals)
 
 
-def exact(finding, statement, statistic, value: float, expected, decimals: int = 3) -> Claim:
-    """A claim about a number without randomness: its interval is the number itself."""
-    interval = Interval(*[float(value)] * 3, 1)
-    return Claim(finding, "exact", statement, statistic, expected, *interval, "", decimals)
+def described(finding: str, statement: str, effect: Effect, text: str) -> Claim:
+    """An estimate with its interval and without a verdict."""
+    return Claim(finding, "", statement, "", effect, text)
 
 
-def trend(finding, measure, statement, table: pd.DataFrame, x, y, expected, headline="") -> Claim:
-    """A claim about the rank correlation of columns x and y of `table`, within each seed."""
-    values = rank_correlations(table, x, y)
-    statistic = f"Spearman correlation of {x} and {y}"
-    arguments = (values.values, values.index, expected, headline)
-    return over_seeds(finding, measure, statement, statistic, *arguments)
+def primary(finding: str, name: str, design: Design, table: pd.DataFrame, **options) -> Claim:
+    """The claim PRIMARIES[finding][name], tested by `design` on the rows of `table`, one a network.
+    options: measure (a column), published (another or None), variants (columns), reason (why it
+    can't be tested; "" when it can), few (why, of the primary measure and not of the published)."""
+    measure, names = options.get("measure", PRIMARY), options.get("variants", VARIANTS)
+    published, reason = options.get("published", "hff"), options.get("reason", "")
+    statement, expected = PRIMARIES[finding][name]
+    tested = {column: design(table, column) for column in dict.fromkeys([measure, *names])}
+    effect, text = tested[measure]
+    as_published, published_text = design(table, published) if published else (None, "")
+    if reason and published:
+        as_published = dataclasses.replace(as_published, reason=reason)
+    if reason := reason or options.get("few", ""):
+        effect = dataclasses.replace(effect, reason=reason)
+    variants = {} if effect.reason else {column: tested[column][0] for column in names}
+    parts = (effect, text, as_published, published_text, variants)
+    return Claim(finding, name, statement, expected, *parts)
 
 
-def over_runs(finding, measure, statement, table, x, y, expected, given=None, headline="") -> Claim:
-    """A claim about the rank correlation of columns x and y over the rows of `table`, one a run,
-    `given` a third column or not, with a 95 % bootstrap interval over runs."""
-    names = [x, y] if given is None else [x, y, given]
-    columns = table.dropna(subset=names)  # of a network without a path of two correct ends: NaN
-    interval = Interval(*[math.nan] * 3, len(columns))
-    if len(columns) >= 2:
-        interval = bootstrap_rank_correlation(*(columns[name] for name in names))
-    statistic = f"Spearman correlation of {x} and {y}" + (f" given {given}" if given else "")
-    claim = Claim(finding, measure, statement, statistic, expected, *interval, headline=headline)
-    return dataclasses.replace(claim, unit="runs")
-
-
-def path_trends(finding, summary, x: str, said: str, between="> 0", within="< 0") -> list[Claim]:
-    """The claims that every measure between and within classes goes with column x, in each seed.
-    summary: of `measure.sweep`. said: x in words, such as "training time". between, within: what is
-    expected."""
+def over_paths(finding, summary, design: Design, prefix="", reason="", kinds=KINDS) -> list[Claim]:
+    """The primary claims of a finding about paths between and within classes, tested by `design` on
+    the rows of `measure.sweep`'s summary; prefix: of the claims' names."""
     claimed = []
-    for kind, expected in (("between", between), ("within", within)):
-        for name, column, selection, title in PATH_MEASURES:
-            rows = summary[(summary["kind"] == kind) & (summary["selection"] == selection)]
-            statement = f"{kind} classes, {title} {WORDS[expected]} with {said}"
-            headline = path_headline(title, f"{kind} classes: {WORDS[expected]} with {said}")
-            claimed.append(trend(finding, name, statement, rows, x, column, expected, headline))
+    for kind in kinds:
+        rows = summary[(summary["kind"] == kind) & summary["included"]]
+        least = int(rows["num_paths"].min()) if len(rows) else 0
+        few = f"{least} matched paths; a verdict needs {LEAST_PATHS}" if least < LEAST_PATHS else ""
+        rows = without_floor(rows)
+        claimed.append(primary(finding, prefix + kind, design, rows, reason=reason, few=few))
     return claimed
 
 
-def path_headline(title: str, line: str) -> str:
-    """The headline of the path measure called `title` on that line, "" for one not shown there."""
-    return f"{line}|{HEADLINES[title]}" if title in HEADLINES else ""
+def without_floor(summary: pd.DataFrame) -> pd.DataFrame:
+    """A summary whose powers (and shares) less than 10 times above their floor are NaN."""
+    cleared = {}
+    for name in summary.filter(regex="^floor_").columns:
+        power = name.replace("floor", "power")
+        clear = summary[power] >= LEAST_OVER_FLOOR * summary[name]
+        for column in (power, name.replace("floor", "share")):
+            cleared[column] = summary[column].where(clear)
+    return summary.assign(**cleared)
 
 
-def show(claimed: list[Claim]) -> None:
-    """Print the claims, a line each: the cell that nbval compares."""
-    for claim in claimed:
-        print(claim.line())
-
-
-def table(claimed: list[Claim]) -> pd.DataFrame:
-    """The claims with their estimates and intervals, three digits each, for the reader."""
-    columns = ["finding", "statement", "measure", "verdict", "estimate", "low", "high", "n"]
-    rows = pd.DataFrame([claim.row() for claim in claimed])[[*columns, "expected"]]
-    numbers = rows[["estimate", "low", "high"]].round(12).map("{:.3g}".format)
-    return rows.assign(**numbers).set_index("finding")
+def over_waves(finding: str, table: pd.DataFrame, design: Design, name: str = "gain") -> Claim:
+    """A primary claim about label waves, tested by `design` on the rows of `measure.wave_summary`:
+    the mean gain, its variants, and the published minimum. Waves below one period take no part."""
+    used = table[table["included"]]
+    reason = "" if len(used) else "no wave has a period across the images"
+    options = {"measure": "mean_gain", "variants": SUMMARIES, "published": "min_noise_fitting"}
+    return primary(finding, name, design, used, reason=reason, **options)

@@ -35,17 +35,21 @@ INTERVALS = {
         num_steps num_test num_train radii resize size sizes wave_epochs width
     """,
     "(0, inf)": """
-        adam_lr cutoff frequencies gd_lr grad_clip heat_norm high_frequencies
-        low_frequencies lr norms periods sigma spacing std
+        adam_lr cutoff fast_frequency frequencies gd_lr grad_clip heat_norm high_frequencies
+        low_frequencies lr norms periods sigma slow_frequency spacing std
     """,
-    "[0, inf)": "first_noise frequency second_noise seed seeds weight_decay weight_decays",
-    "[0, 1]": "fractions top1 true_label_weight",
+    "[0, inf)": """
+        family_seeds first_noise frequency second_noise seed seeds start wave_class weight_decay
+        weight_decays
+    """,
+    "[0, 1]": "top1 true_label_weight",
     "[0, 1)": "momentum true_label_weights",
     "[8, inf)": "num_points num_siren_points",
     "[0, 0.5]": "amplitude",
     "[2, inf)": "max_images",
     "[1, 100]": "num_generations",
     "(0, 1]": "shares",
+    "[-1, inf)": "only_class",
 }
 LIMITS = {name: interval for interval, names in INTERVALS.items() for name in names.split()}
 CHOICES = {

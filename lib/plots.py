@@ -1,40 +1,35 @@
-"""The figures that several notebooks draw: seaborn, bands over seeds, labelled axes."""
+"""The figures that several notebooks draw: seaborn, ranges over seeds, labelled axes with units."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from lib.measure import KINDS, column, matched_counts
 
 PALETTE = "colorblind"
+KIND_COLOURS = {"between": "C0", "within": "C1"}
 BESIDE = {"bbox_to_anchor": (1, 1), "loc": "upper left"}
+SMALL = {"fontsize": "small", "title_fontsize": "small"}
 
 
 def style() -> None:
     """Set once at the top of a notebook."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
+    pd.set_option("display.max_colwidth", None)  # claims are sentences
     sizes = {"figure.figsize": (7, 4), "figure.dpi": 100, "axes.titlesize": 12}
     plt.rcParams.update({"savefig.bbox": "tight", **sizes})
 
 
-def over_seeds(
-    table,
-    x,
-    y,
-    hue=None,
-    *,
-    title="",
-    xlabel="",
-    ylabel="",
-    legend=None,
-    logx=False,
-    marker="o",
-    ax=None,
-):
-    """Mean over seeds with a band from the least to the greatest seed; their number goes under the
-    axis. table: one row a seed and x (and hue), with a column "seed". Returns the axes."""
+def over_seeds(table, x, y, hue=None, *, ax=None, legend=None, logx=False, marker="o", **labels):
+    """Mean over seeds with a band from the least to the greatest; their number goes under the axis.
+    table: one row a seed and x (and hue), with a column "seed". labels: title, xlabel, ylabel.
+    Returns the axes."""
     ax = ax or plt.subplots()[1]
     ordered = hue is not None and table[hue].dtype.kind in "if"
-    steps = table[hue].nunique() if ordered else 0
-    palette = sns.color_palette("viridis", steps) if steps else PALETTE if hue is not None else None
+    palette = sns.color_palette("viridis", table[hue].nunique()) if ordered else None
+    if hue == "kind":
+        palette = KIND_COLOURS
     options = {"palette": palette, "marker": marker or None, "markersize": 4, "ax": ax}
     options["legend"] = "full" if hue is not None else False
     table = table.reset_index(drop=True)  # seaborn takes each label of a row for one row
@@ -44,64 +39,127 @@ def over_seeds(
         ticks = sorted(table[x].unique())
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
+    elif table[x].dtype.kind == "i":
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     count = f"(mean and range over {table['seed'].nunique()} seeds)"
-    ax.set(title=title, xlabel=f"{xlabel}\n{count}", ylabel=ylabel)
+    ax.set(**labels | {"xlabel": f"{labels.get('xlabel', x)}\n{count}"})
     if hue is not None:
-        beside = BESIDE if steps > 4 else {}
-        ax.legend(title=legend or hue, fontsize="small", title_fontsize="small", **beside)
+        ax.legend(title=legend or hue, **SMALL, **(BESIDE if table[hue].nunique() > 4 else {}))
     return ax
 
 
-def row(panels: list[tuple], x: str, hue: str | None = None, *, title="", **options):
-    """A row of `over_seeds` panels, each (table, column y, title, ylabel). Returns the axes."""
+def row(panels: list[tuple], x: str, hue: str | None = None, *, title="", note="", **options):
+    """A row of `over_seeds` panels, each (table, column y, title, ylabel), and a note beneath.
+    Returns the axes."""
     figure, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels) + 2, 4), squeeze=False)
     for ax, (table, y, name, ylabel) in zip(axes[0], panels, strict=True):
         over_seeds(table, x, y, hue, title=name, ylabel=ylabel, ax=ax, **options)
     figure.suptitle(title)
     figure.tight_layout()
+    if note:
+        figure.text(0.01, -0.02, note, fontsize="small", va="top")
     return axes[0]
 
 
-def published_and_corrected(summary, x: str, xlabel: str, cutoff: float, logx=False, title=""):
-    """Two panels against column x of `measure.sweep`'s summary: HFF over all paths, and the power
-    share of the softmax over paths with correct ends; within and between classes."""
-    share = f"share of power above {cutoff:g} cycles/nu"
-    every, correct = (summary[summary["selection"] == chosen] for chosen in ("all", "correct"))
+def published_and_out_of_band(summary, x: str, cutoff: float, *, xlabel: str, logx=False, title=""):
+    """Two panels against column x of `measure.sweep`'s summary: HFF over all paths, and power out
+    of band of the softmax over matched paths, with its floor (dashed); networks that are left out
+    of the matched paths are crosses. Returns the axes."""
+    name, floor = column("power", "softmax", 1), column("floor", "softmax", 1)
+    used = summary[summary["included"]]
     panels = [
-        (every, "hff", "Published: HFF of the softmax, all paths", "HFF"),
-        (correct, "power_softmax", "Corrected: softmax, correct ends", share),
+        (used, "hff", "Published: HFF, all paths", "HFF of the softmax"),
+        (used, name, "Power out of band, matched paths", f"power above {cutoff:g} cycles/nu"),
     ]
-    row(panels, x, "kind", title=title, legend="path", xlabel=xlabel, logx=logx)
+    note = f"{matched_counts(summary)} Dashed: the floor."
+    note += " Crosses: left out of the matched paths." * (not summary["included"].all())
+    options = {"legend": "path", "xlabel": xlabel, "logx": logx, "title": title}
+    axes = row(panels, x, "kind", note=note, **options)
+    for kind, colour in KIND_COLOURS.items():
+        own, out = used[used["kind"] == kind], summary[~summary["included"]]
+        level = own.groupby(x)[floor].mean()
+        axes[1].plot(level.index, level, color=colour, ls="--", lw=1)
+        for ax, y in zip(axes, ("hff", name), strict=True):
+            apart = out[out["kind"] == kind]
+            ax.plot(apart[x], apart[y], "x", color=colour, ls="none")
+    axes[1].set_yscale("log")
+    axes[0].get_legend().remove()
+    axes[1].legend(title="path", **SMALL, **BESIDE)
+    return axes
 
 
-def against_accuracy(summary, hue: str, cutoff: float, title: str):
-    """One point a network, of `measure.sweep`'s summary: accuracy against the published and the
-    corrected measure, within and between classes, coloured by column `hue`."""
-    every, correct = (summary[summary["selection"] == chosen] for chosen in ("all", "correct"))
-    names = ["published: HFF, all paths", f"corrected: share above {cutoff:g} cycles/nu"]
-    published = every.assign(measure=names[0], value=every["hff"])
-    corrected = correct.assign(measure=names[1], value=correct["power_softmax"])
-    points = pd.concat([published, corrected], ignore_index=True)
-    panels = {"row": "measure", "col": "kind", "facet_kws": {"sharey": False}, "height": 4}
-    colours = {"hue": hue, "palette": "tab20", "legend": "full"}
-    grid = sns.relplot(points, x="test_accuracy", y="value", **colours, **panels)
-    grid.set_titles("{col_name} classes").set_xlabels("test accuracy")
-    for ax, label in zip(grid.axes[:, 0], names, strict=True):
-        ax.set_ylabel(label)
-    grid.figure.suptitle(title, y=1.02)
-
-
-def spectra(table, hue: str, cutoff: float, legend: str):
-    """Mean binned spectra of `measure.sweep` along paths with correct ends: a row of panels a kind
-    of path, a column a representation; one curve a value of column `hue`, bands over seeds."""
-    numbers = table[hue].dtype.kind in "if"
-    palette = sns.color_palette("viridis", table[hue].nunique()) if numbers else PALETTE
-    panels = {"row": "kind", "col": "representation", "height": 3.5, "palette": palette}
+def power_above(spectra, hue: str, *, legend: str, title="", note=""):
+    """Power above f (of `measure.spectra`) against f, log-log: a row a kind of path, a column an
+    output, a curve a value of column `hue`, its mean over seeds with their range; floors dashed."""
+    numbers = spectra[hue].dtype.kind in "if"
+    count, table = spectra[hue].nunique(), spectra.reset_index(drop=True)
+    palette = sns.color_palette("viridis", count) if numbers else sns.color_palette(PALETTE, count)
+    panels = {"row": "kind", "col": "output", "height": 3.2, "aspect": 1.3, "palette": palette}
     lines = {"kind": "line", "errorbar": ("pi", 100), "hue": hue, "legend": "full"}
-    table = table.reset_index(drop=True)
-    grid = sns.relplot(table, x="cycles_per_nu", y="power", **lines, **panels)
-    grid.refline(x=cutoff, color="k", ls="--", lw=1).set(yscale="log")
-    count = f"(mean and range over {table['seed'].nunique()} seeds)"
-    grid.set_axis_labels(f"frequency (cycles/nu)\n{count}", "share of power per bin")
-    grid.set_titles("{row_name} classes, {col_name}")
-    grid.legend.set_title(legend)
+    lines["err_kws"] = {"alpha": 0.12}
+    axes_of = {"row_order": KINDS, "facet_kws": {"sharey": "col"}}
+    grid = sns.relplot(table, x="frequency", y="power", **lines, **panels, **axes_of)
+    for (kind, output), ax in grid.axes_dict.items():
+        own = table[(table["kind"] == kind) & (table["output"] == output)]
+        level = own.groupby("frequency")["floor"].mean()
+        ax.plot(level.index, level, "k--", lw=1)
+        ax.set_title(f"{kind} classes, {'standardised logits' if output == 'logits' else output}")
+    ticks = sorted(table["frequency"].unique())
+    grid.set(xscale="log", yscale="log", xticks=ticks, xticklabels=[f"{f:.2g}" for f in ticks])
+    for ax in grid.axes.flat:
+        ax.xaxis.set_minor_locator(NullLocator())
+    grid.set_axis_labels("f (cycles/nu)", "power above f")
+    sns.move_legend(grid, "center left", bbox_to_anchor=(1, 0.5), title=legend)
+    grid.figure.suptitle(title)
+    grid.figure.tight_layout()
+    count = f"Mean and range over networks ({table['seed'].nunique()} seeds); dashed: the floor."
+    grid.figure.text(0.01, -0.02, f"{note} {count}".strip(), fontsize="small", va="top")
+    return grid
+
+
+def against_accuracy(summary, name: str, cutoff: float, title: str):
+    """One numbered point a condition of column `name`, its mean over seeds with their range: test
+    error, best to the right, against HFF over all paths, and against power out of band over matched
+    paths (dashes: its floor), between and within classes; a key of the numbers. Returns the axes.
+    """
+    power, floor = (column(one, "softmax", 1) for one in ("power", "floor"))
+    measures = {"hff": "HFF, all paths", power: f"power above {cutoff:g} cycles/nu"}
+    used = summary[summary["included"]].assign(error=1 - summary["test_accuracy"])
+    least = used["error"].where(used["error"] > 0).min() / 2  # a place on the axis for no error
+    used["error"] = used["error"].clip(lower=least)
+    key = used.groupby(name)["error"].mean().sort_values().index
+    figure, axes = plt.subplots(2, 2, figsize=(11, 8))
+    for (measure, label), line in zip(measures.items(), axes, strict=True):
+        for kind, ax in zip(KINDS, line, strict=True):
+            groups = used[used["kind"] == kind].groupby(name)[["error", measure, floor]]
+            means, ends = groups.mean(), (groups.min(), groups.max())
+            bars = [(means - end).abs().T.to_numpy() for end in ends]
+            xerr, yerr = ([bar[axis] for bar in bars] for axis in (0, 1))
+            options = {"fmt": "o", "color": KIND_COLOURS[kind], "elinewidth": 0.7, "ms": 4}
+            ax.errorbar(means["error"], means[measure], xerr=xerr, yerr=yerr, **options)
+            for number, place in enumerate(means.loc[key, ["error", measure]].to_numpy(), 1):
+                moved = {"fontsize": 9, "xytext": (3, 3), "textcoords": "offset points"}
+                ax.annotate(str(number), place, **moved)
+            ax.set(title=f"{kind} classes", xlabel="test error", ylabel=label, xscale="log")
+            ax.invert_xaxis()
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_locator(NullLocator())
+            if measure != "hff":
+                ax.plot(means["error"], means[floor], "_", color="0.5")
+                ax.set_yscale("log")
+    figure.suptitle(f"{title}\n{matched_counts(summary)} Dashes: the floor.", fontsize="medium")
+    figure.tight_layout()
+    numbered = "\n".join(f"{number}  {one}" for number, one in enumerate(key, 1))
+    figure.text(1, 0.9, f"{name}, best first\n{numbered}", fontsize=10, va="top")
+    return axes
+
+
+def null_band(ax, band: pd.DataFrame, x: str | None = None) -> None:
+    """Shade where gains lie without any wave, of `measure.null_band`, along x or all over."""
+    if x is None:
+        low, high = band["low"].min(), band["high"].max()
+        ax.axhspan(low, high, color="0.8", zorder=0, label="no wave (95 % of controls)")
+        return
+    band = band.groupby(x).agg({"low": "min", "high": "max"})
+    ax.fill_between(band.index, *band.to_numpy().T, color="0.8", zorder=0, label="no wave")

@@ -13,33 +13,35 @@
 # ---
 
 # %% [markdown]
-# # With training, function frequency rises between classes and falls within classes
+# # Does function frequency rise between classes, and fall within, as training goes on?
 #
 # **Finding F2.** Walk in a straight line from one test image to another and watch the network's
-# output. Between two classes the output has to change; within a class it should not. The paper
+# output. Between two classes the output has to change; within a class it need not. The paper
 # reports that, as training goes on, the function's frequency along paths **between** classes rises,
 # and along paths **within** a class falls.
 #
 # A path from $x_0$ to $x_1$ is sampled every $\Delta$ nu (one nu is one unit of L2 norm in
-# normalised pixels):
+# normalised pixels),
 #
 # $$x(t) = x_0 + t\,\frac{x_1 - x_0}{\lVert x_1 - x_0\rVert},
-#   \qquad t = 0, \Delta, 2\Delta, \dots < \lVert x_1 - x_0\rVert .$$
+#   \qquad t = 0, \Delta, 2\Delta, \dots < \lVert x_1 - x_0\rVert ,$$
 #
-# The outputs along each path go through a Fourier transform, and a path becomes one number:
-#
-# * **published**: HFF, the share of $\sum_k |\hat p(k)|$ above a tenth of the bins, of the raw
-#   softmax. Notebook 01 shows that any transition at all gives about 0.3, so that HFF counts
-#   transitions more than it sees frequency.
-# * **corrected**: subtract the line through the two ends, take $|\hat p(k)|^2$, drop DC, and report
-#   the share of the power above a fixed frequency in cycles per nu, over paths whose two ends are
-#   classified correctly.
+# and the softmax along it becomes one number, its **power out of band** $E(f_c)$: the mean square
+# of what no function band-limited to the cutoff $f_c$ explains, summed over classes
+# ([notebook 01](01_measuring_frequency.ipynb) builds it). The claims compare the last checkpoint
+# with the first: $\ln\bigl(E_\text{last} / E_\text{first}\bigr)$, one value a seed.
 
 # %%
-import pandas as pd
+import dataclasses
 
-from lib import claims, measure, plots, provenance, runs
-from lib.parameters import check_typed
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+
+from lib import claims, data, designs, measure, plots, provenance, runs, stats, verdicts
+from lib.parameters import StudyError, check_typed
 from lib.training import TrainingConfig, checkpoint_epochs
 
 # %% [markdown]
@@ -47,47 +49,117 @@ from lib.training import TrainingConfig, checkpoint_epochs
 
 # %% tags=["parameters"]
 dataset: str = "digits"  # name: digits, cifar10, cifar100, svhn or npz:PATH
-model: str = "mlp-3-128"  # name: wrn-DEPTH-WIDTH, resnet8-WIDTH or mlp-DEPTH-WIDTH
-seeds: list[int] = [0, 1, 2]  # seed: one replication each
+model: str = "mlp-3-128"  # name: of a network, see lib.models
+seeds: list[int] = [0, 1, 2, 3, 4, 5, 6, 7]  # seed: one replication each
+paths_compared: list[str] = [
+    "linear",
+    "slerp",
+    "fourier_amplitude",
+    "fourier_phase",
+    "random_direction",
+]  # name: kinds of path between two images, at the last epoch
 num_epochs: int = 20  # epochs: of every run
 num_train: int = 1297  # images: trained on, drawn by the seed
-num_test: int = 500  # images: paths join these
+num_test: int = 500  # images: every measure is taken on
 batch_size: int = 128  # images: a training step
 lr: float = 0.1  # per step: learning rate at the start of the cosine
-augmentation: str = "none"  # name: none, or steps joined by +
-num_pairs: int = 200  # paths: within classes, and as many between classes
-spacing: float = 0.15  # nu: between neighbouring points of a path
-cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+augmentation: str = "none"  # name: none, or steps joined by +, see lib.data.augmentation
+num_pairs: int = 300  # paths: within classes, and as many between classes
+spacing: float = 0.05  # nu: between neighbouring points of a path
+cutoff: float = 0.5  # cycles/nu: the lowest; power is also measured above 2 and 4 times it
 precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
 parameters = check_typed(globals())
 plots.style()
+protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
 
 # %% [markdown]
 # ## The experiment
 #
-# One run a seed. Each keeps its weights after 1, 2, 4, ... epochs; every kept network, and the
-# untrained one (epoch 0), is measured along the same paths.
+# One run a seed. Each keeps its weights after 1, 2, 4, ... epochs and at the end; every kept
+# network, and the untrained one (epoch 0), is measured along the paths that its seed draws.
 
 # %%
 configs = [TrainingConfig(**TrainingConfig.fields_in(parameters), seed=seed) for seed in seeds]
-protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
 epochs = [0, *checkpoint_epochs(num_epochs)]
 counts = {"networks": len(seeds), "paths within": num_pairs, "paths between": num_pairs}
 pd.DataFrame({"epoch measured": epochs, **counts})
 
 # %%
 trained = runs.sweep(configs, device)
-summary, spectra = measure.sweep(configs, protocol, device, epochs)
+summary = measure.sweep(configs, protocol, device, epochs)
 
 # %% [markdown]
-# ## What the runs show
+# ## One path
 #
-# First what the networks have learned, then the published measure over all paths, then the
-# corrected one. "All" paths include those whose ends the network gets wrong; "correct" paths do
-# not.
+# Before any mean, one path of one network: the first between two classes whose ends the trained
+# network of the first seed classifies correctly (the first of all, if there is none).
+
+# %%
+images = data.load(dataset, num_test)
+paths = measure.read_measurement(trained[0], num_epochs, protocol).paths
+between = paths[paths["kind"] == "between"].sort_values("correct", ascending=False, kind="stable")
+a, b = between.iloc[0][["a", "b"]].astype(int)
+start, end = images.x_test[[a, b]].float()[:, None]
+between_them = measure.PATHS["linear"](start, end, torch.linspace(0, 1, 7))
+
+figure, axes = plt.subplots(1, 7, figsize=(11, 2))
+for ax, image, share in zip(axes, between_them, np.linspace(0, 1, 7), strict=True):
+    ax.imshow((image / images.x_test.max()).permute(1, 2, 0), cmap="gray", vmin=0, vmax=1)
+    ax.set(xticks=[], yticks=[], xlabel=f"{share:.0%}")
+labels = images.y_test[[a, b]].tolist()
+title = f"Test image {a} of class {labels[0]}, test image {b} of class {labels[1]}, and between"
+suptitle = figure.suptitle(title)
+
+# %% [markdown]
+# What each of the kept networks says along this path, and the number that the path becomes. The
+# number is summed over all classes; the curve is that of the class at the path's end.
+
+# %%
+path, curves, numbers = measure.join(images, [[a, b]], spacing), [], []
+for epoch in epochs:
+    network = configs[0].build()
+    if epoch > 0:
+        network.load_state_dict(trained[0].weights(epoch))
+    [(_, logits)] = measure.outputs_along(measure.Forward(network, images, device), path)
+    softmax = logits.softmax(-1)
+    distance = spacing * np.arange(softmax.shape[1])
+    curve = {"t": distance, "p": softmax[0, :, labels[1]].cpu(), "epoch": epoch}
+    curves.append(pd.DataFrame(curve))
+    power = measure.out_of_band_power(softmax, spacing, cutoff).item()
+    floor = measure.floor(softmax, spacing, [cutoff]).item()
+    numbers.append({"epoch": epoch, "power": power, "floor": floor})
+curves, numbers = pd.concat(curves, ignore_index=True), pd.DataFrame(numbers)
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+palette = sns.color_palette("viridis", len(epochs))
+sns.lineplot(curves, x="t", y="p", hue="epoch", palette=palette, legend="full", ax=left)
+left.set(title="The curve", xlabel="t (nu)", ylabel=f"softmax of class {labels[1]}")
+left.legend(title="epoch", **plots.SMALL)
+right.plot(range(len(epochs)), numbers["power"], "o-", label="power out of band")
+right.plot(range(len(epochs)), numbers["floor"], "k--", lw=1, label="floor: of its cubic fit")
+right.set(title="Its number", xlabel="epoch", ylabel=f"power above {cutoff:g} cycles/nu")
+right.set(xticks=range(len(epochs)), xticklabels=epochs, yscale="log")
+right.legend(**plots.SMALL)
+figure.tight_layout()
+
+# %% [markdown]
+# ## All paths
+#
+# Networks are compared only along matched paths: those whose two ends every compared network of the
+# seed, each epoch one network, classifies correctly. A checkpoint far less accurate than the best
+# would leave hardly any path; it is left out, and the first checkpoint of the claims is the first
+# that is not.
+
+# %%
+print(measure.matched_counts(summary))
+print(measure.left_out(summary, "epoch"))
+compared = summary[summary["included"]]
+first, last = compared["epoch"].min(), compared["epoch"].max()
+print(f"First checkpoint of the claims: epoch {first}; last: epoch {last}.")
 
 # %%
 history = pd.concat([run.history for run in trained], ignore_index=True)
@@ -95,74 +167,187 @@ labels = {"xlabel": "epoch", "ylabel": "test accuracy", "title": "Test accuracy 
 ax = plots.over_seeds(history, "epoch", "test_accuracy", marker="", **labels)
 
 # %%
-later = summary[summary["epoch"] > 0]
-plots.published_and_corrected(later, "epoch", "epoch", cutoff, logx=True)
+after_training = summary[summary["epoch"] > 0]
+labels = {"xlabel": "epoch", "logx": True, "title": "Over training"}
+axes = plots.published_and_out_of_band(after_training, "epoch", cutoff, **labels)
 
 # %% [markdown]
-# A share says where the power lies, not how much there is. Its counterpart is the absolute power
-# above the cutoff. And a softmax changes with the network's confidence alone; calibrating its
-# temperature, or looking at centred logits in units of their standard deviation, takes that away.
+# The spectrum of the function along the paths: the power above f, for every f from the cutoff to
+# four times it, and each epoch. A softmax sharpens as a network grows confident, even where the
+# logits keep their shape; logits in units of their own standard deviation do not. So both are
+# shown.
 
 # %%
-correct = later[later["selection"] == "correct"]
-views = {"softmax": "softmax", "calibrated": "softmax, calibrated temperature"}
-views |= {"logits": "standardised logits"}
-title = "Corrected measures over training, paths with correct ends"
-options = {"xlabel": "epoch", "legend": "path", "logx": True, "title": title}
-for column, unit in (("power", "share"), ("absolute", "mean square")):
-    label = f"{unit} above {cutoff:g} cycles/nu"
-    panels = [(correct, f"{column}_{view}", name, label) for view, name in views.items()]
-    axes = plots.row(panels, "epoch", "kind", **options)
-    for ax in axes[1:]:
-        ax.get_legend().remove()
+spectra = measure.spectra(compared, cutoff)
+note = measure.matched_counts(summary)
+grid = plots.power_above(spectra, "epoch", legend="epoch", title="Power above f", note=note)
+
+# %% [markdown]
+# Is it more transitions, or sharper ones? The class changes a path, and the power for each. The
+# table has the networks that were left out, too: their paths are those matched ones whose ends
+# they get right themselves.
 
 # %%
-some_epochs = {epochs[1], epochs[len(epochs) // 2], epochs[-1]}
-plots.spectra(spectra[spectra["epoch"].isin(some_epochs)], "epoch", cutoff, "epoch")
+every_seed = compared.groupby(["kind", "epoch"])["power_per_change"].transform("count")
+sharp = compared[every_seed == len(seeds)]
+changes = ("Transitions", "class changes a path")
+sharpness = ("Sharpness", "power, a class change")
+panels = [(compared, "changes", *changes), (sharp, "power_per_change", *sharpness)]
+labels = {"xlabel": "epoch", "legend": "path", "logx": True}
+axes = plots.row(panels, "epoch", "kind", note=f"{note} Dashed: the floor.", **labels)
+axes[1].set_yscale("log")
+axes[1].get_legend().remove()
+for kind, rows in sharp.groupby("kind"):
+    level = (rows["floor_softmax_1"] / rows["changes"]).groupby(rows["epoch"]).mean()
+    axes[1].plot(level.index, level, "--", color=plots.KIND_COLOURS[kind], lw=1)
+for kind, rows in compared.groupby("kind"):
+    share = (rows["changes"] == 0).mean()
+    print(f"{kind} classes: {share:.0%} of the networks change their class on no matched path")
+
+# %%
+columns = ["test_accuracy", "num_paths", "effective_paths", "hff", "changes"]
+columns += ["power_softmax_1", "power_logits_1"]
+table = summary.groupby(["kind", "epoch", "included"])[columns].mean()
+table.map("{:.3g}".format)
+
+# %% [markdown]
+# ## Off the straight line
+#
+# A straight line leaves the data: its middle has a smaller norm than either end. Controls, for the
+# last epoch: along the sphere (slerp); through the amplitudes or the phases of the low image
+# frequencies; and as far in a random direction, which ends in no image, so that its two kinds
+# differ only in length and in which starts are matched. A path shorter than two periods of the
+# cutoff can't resolve it. So first, how long are the paths of each kind? Then the first few seeds'
+# networks, no more than a test needs.
+
+# %%
+drawn = {"between": measure.between_class_pairs, "within": measure.within_class_pairs}
+pairs = {kind: draw(images.y_test, num_pairs, seeds[0]) for kind, draw in drawn.items()}
+every_path = list(dict.fromkeys(["linear", *paths_compared]))
+lengths = [
+    pd.DataFrame({"path": path, "kind": kind, "length": measure.lengths(images, of_kind, path)})
+    for path in every_path
+    for kind, of_kind in pairs.items()
+]
+lengths = pd.concat(lengths, ignore_index=True)
+
+figure, ax = plt.subplots(figsize=(9, 4))
+options = {"hue": "kind", "palette": plots.KIND_COLOURS, "fliersize": 2, "ax": ax}
+sns.boxplot(lengths, x="path", y="length", **options)
+ax.axhline(protocol.shortest, color="k", ls="--", lw=1, label="two periods of the cutoff")
+title = f"Lengths of {num_pairs} paths a kind, of the first seed's images"
+ax.set(title=title, xlabel="", ylabel="length (nu)", ylim=(0, None))
+legend = ax.legend(**plots.SMALL)
+
+# %%
+some, along = configs[: stats.LEAST_SEEDS], {}
+for path in every_path:
+    try:
+        other = dataclasses.replace(protocol, path=path)
+        along[path] = measure.sweep(some, other, device).assign(path=path)
+        print(f"{path}. {measure.matched_counts(along[path])}")
+    except StudyError as error:
+        long_enough = lengths[lengths["path"] == path]["length"] >= protocol.shortest
+        print(f"{path}: can't be measured, {long_enough.mean():.0%} are long enough. {error}")
+
+# %%
+control = claims.without_floor(pd.concat(along.values(), ignore_index=True))
+options = {"x": "path", "hue": "kind", "palette": plots.KIND_COLOURS, "linestyle": "none"}
+options |= {"dodge": 0.2, "errorbar": ("pi", 100)}
+ax = sns.pointplot(control, y="power_softmax_1", **options)
+sns.pointplot(control, y="floor_softmax_1", marker="_", legend=False, ax=ax, **options)
+ax.set(title="The last epoch, along other paths", ylabel=f"power above {cutoff:g} cycles/nu")
+ax.set(xlabel=f"kind of path\n(mean and range over {len(some)} seeds; dashes: the floor)")
+ax.set_yscale("log")
+legend = ax.legend(title="path", **plots.SMALL, **plots.BESIDE)
 
 # %% [markdown]
 # ## Claims
 #
-# Each seed gives one rank correlation of epoch and measure; the interval is a bootstrap over seeds.
+# The verdict takes the softmax along straight lines, from the first checkpoint to the last: one
+# ratio a seed, its interval Student's over seeds. Described beside it: the same of the logits, and
+# the last epoch along the other paths against straight lines.
 
 # %%
 # NBVAL_CHECK_OUTPUT
-claimed = claims.path_trends("F2", later, "epoch", "training time")
-claims.show(claimed)
+design = designs.over_time("epoch", "epoch")
+claimed = claims.over_paths("F2", compared, design)
+clear = claims.without_floor(compared)
+for kind in measure.KINDS:
+    rows = clear[clear["kind"] == kind]
+    statement = f"{kind} classes, the power of standardised logits, over training"
+    claimed.append(claims.described("F2", statement, *design(rows, "power_logits_1")))
+for path in list(along)[1:]:
+    against_linear = designs.against("path", path, "linear")
+    for kind in measure.KINDS:
+        rows = control[control["kind"] == kind]
+        statement = f"{kind} classes, at the last epoch, {path} against linear"
+        tested = against_linear(rows, measure.PRIMARY)
+        claimed.append(claims.described("F2", statement, *tested))
+verdicts.show(claimed)
 
 # %%
-claims.table(claimed)
+verdicts.table(claimed)
+
+# %% [markdown]
+# Do softmax and logits say the same?
+
+# %%
+for kind, softmax, logits in zip(measure.KINDS, claimed[:2], claimed[2:4], strict=True):
+    effects = (softmax.effect, logits.effect)
+    decided = [bool(effect.p <= verdicts.LEVEL) for effect in effects]
+    same = np.sign(effects[0].estimate) == np.sign(effects[1].estimate)
+    answer = "they agree" if same else "they disagree: it depends on the output"
+    if not all(decided):
+        answer = f"decided: {' and '.join(np.array(['softmax', 'logits'])[decided]) or 'neither'}"
+    print(f"{kind} classes: softmax {softmax.text}; logits {logits.text}; {answer}.")
+
+# %% [markdown]
+# ## The answer
+
+# %%
+print(verdicts.answer(claimed))
 
 # %% [markdown]
 # ## What to make of it
 #
-# Compare the rows of the table. HFF over all paths moves with accuracy by construction: a path on
-# which the prediction never changes has an HFF near zero, one on which it does has about 0.3. So as
-# fewer images are misclassified, fewer paths within a class cross a boundary, and HFF falls,
-# whatever the smoothness of the function. The rows restricted to correct ends take that away. What
-# remains in the corrected rows is a statement about frequency.
+# HFF, over all paths, counts transitions: a path on which the prediction never changes has an HFF
+# near zero, one on which it does has about 0.3, whatever the smoothness of the function. Within
+# classes it therefore goes with the share of misclassified ends. Matched paths take that away: the
+# same images, all classified correctly at every epoch that is compared.
 #
-# Where the rows for softmax and for logits differ, the change is one of confidence: a sharper
-# softmax has more high-frequency power although the logits beneath it may be as smooth as before.
+# A mean may rest on few paths: `effective_paths` says on how many (all, if their power were equal).
+# And every seed draws its own pairs, but from the same test images: where these are few, as in a
+# small dataset, the intervals hold only a part of the spread over images, and a verdict is about
+# these images.
+#
+# Where softmax and logits disagree, the change is one of confidence: a sharper softmax has more
+# power out of band although the logits beneath it may be as smooth as before, or a saturated one
+# less although they are not. Class changes depend on neither.
 #
 # ## Exercises
 #
 # 1. How much of the published measure is the mere presence of a transition? Compare, over paths
 #    within classes at the last epoch, the mean HFF of those whose two ends are classified
 #    correctly with that of the others.
-# 2. Total variation needs no Fourier transform. Does it tell the same story?
+# 2. How much hangs on the first checkpoint? Take each of the others for it.
+# 3. Total variation needs no cutoff. Does it tell the same story?
 
 # %% tags=["solution"]
-last = [
-    measure.read_measurement(run, num_epochs, protocol).paths.query("kind == 'within'")
-    for run in trained
-]
-print(pd.concat(last).groupby("correct")["hff"].agg(["size", "mean"]).round(3))
+at_end = [measure.read_measurement(run, num_epochs, protocol).paths for run in trained]
+within = pd.concat(at_end).query("kind == 'within'")
+print(within.groupby("correct")["hff"].agg(["size", "mean"]).round(3))
+
+# %% tags=["solution"]
+for start in sorted(compared["epoch"].unique())[:-1]:
+    for kind, rows in clear[clear["epoch"] >= start].groupby("kind"):
+        effect, text = design(rows, measure.PRIMARY)
+        print(f"{kind}: {text}{effect.reason and f' ({effect.reason})'}")
 
 # %% tags=["solution"]
 labels = {"xlabel": "epoch", "ylabel": "total variation of the softmax", "legend": "path"}
-labels["title"] = "Total variation along paths with correct ends"
-ax = plots.over_seeds(correct, "epoch", "variation_softmax", "kind", logx=True, **labels)
+labels |= {"title": "Total variation along matched paths", "logx": True}
+ax = plots.over_seeds(compared, "epoch", "variation", "kind", **labels)
 
 # %% [markdown]
 # ## Provenance

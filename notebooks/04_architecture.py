@@ -13,173 +13,233 @@
 # ---
 
 # %% [markdown]
-# # Larger networks fit higher frequencies, and better architectures follow the same trend
+# # Do larger networks learn high frequencies faster, and do better architectures follow the trend?
 #
-# **Finding F3.** The paper reports that larger networks learn high frequencies faster (their
-# minimum noise fitting is higher), and that across architectures, better accuracy goes with higher
-# frequency between classes and lower frequency within.
+# **Finding F3.** The paper reports that larger networks learn high frequencies faster, and that
+# across architectures better accuracy goes with higher function frequency between classes and lower
+# frequency within.
 #
-# Two experiments. Over the **width** of one family, a label wave (notebook 02) of one frequency:
+# Two experiments. Over the **width** of one family, a fast label wave
+# ([notebook 02](02_noise_fitting.ipynb)). How fast it is learned is its **mean gain** over the
+# evaluated epochs $e$, beyond a control of the same width and seed with evenly smoothed labels,
 #
-# $$\text{noise fitting} = \text{CE}(\text{clean labels}) - \text{CE}(\text{noisy labels}).$$
+# $$G = \frac{1}{\#e} \sum_e \text{gain}_e , \qquad
+#   \text{gain}_e = \text{slope of } p_y^\text{wave} - p_y^\text{control}
+#   \text{ on the noisy label } \tilde y_y ,$$
 #
-# Over **families** of networks, the frequency measures of notebook 03, against test accuracy. Three
-# of the families differ in one thing at a time: a small CNN; the same connections with weights that
-# are not shared (locally connected); and an MLP, with neither locality nor sharing.
+# 0 where nothing of the wave is learned, 1 where all of it was from the first epoch on: one slope
+# of $G$ on the logarithm of the number of parameters a seed.
+#
+# Over **families** of networks with clean labels, the power of the softmax out of band along paths
+# between test images ([notebook 03](03_training_time.ipynb)) against test accuracy. Three of the
+# families differ in one thing at a time: a small CNN; the same connections with weights that are
+# not shared (locally connected); and an MLP, with neither locality nor sharing.
 
 # %%
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from lib import claims, data, measure, models, plots, provenance, runs, training
+from lib import claims, data, designs, measure, models, plots, provenance, runs, verdicts
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
+from notebooks import conditions
 
 # %% [markdown]
 # ## Parameters
 
 # %% tags=["parameters"]
 dataset: str = "digits"  # name: digits, cifar10, cifar100, svhn or npz:PATH
-seeds: list[int] = [0, 1, 2]  # seed: one run each
+seeds: list[int] = [0, 1, 2, 3, 4]  # seed: one replication each, of the widths
+widths: list[str] = ["mlp-3-16", "mlp-3-32", "mlp-3-64", "mlp-3-128"]  # name: with a wave
+frequency: float = 0.9  # cycles/nu: of the label wave
+amplitude: float = 0.4  # share of the label: batch mean of the smoothing
+wave_epochs: int = 20  # epochs: of runs with a wave, and of their controls
 families: list[str] = [
     "mlp-2-64",
+    "mlp-3-16",
+    "mlp-3-128",
+    "mlp-4-64",
+    "mlp-5-64",
+    "cnn-4",
     "cnn-8",
+    "local-4",
     "local-8",
-    "resnet8-8",
-    "wrn-10-1",
-    "shakeshake-8-4",
-    "pyramidnet-8-12",
-    "vgg11-8",
-    "vit-2-32",
-    "mixer-2-32",
-]  # name: measured along paths
-widths: list[str] = ["mlp-3-16", "mlp-3-32", "mlp-3-64", "mlp-3-128"]  # name: narrow to wide
-wave_epochs: int = 30  # epochs: of runs with a wave
-frequency: float = 0.64  # cycles/nu: of the wave
-amplitude: float = 0.4  # share: mean of the smoothing
-num_epochs: int = 6  # epochs: of the others
-num_train: int = 1297  # images: trained on
-num_test: int = 500  # images: measured on
+    "resnet8-4",
+    "vgg11-4",
+    "vit-1-16",
+    "mixer-1-16",
+]  # name: of networks measured along paths, 12 or more for a verdict
+family_seeds: list[int] = [0, 1]  # seed: of the families, whose claims are over families
+num_epochs: int = 20  # epochs: of every other run
+num_train: int = 1297  # images: trained on, drawn by the seed
+num_test: int = 500  # images: every measure is taken on
 batch_size: int = 128  # images: a training step
-lr: float = 0.1  # per step: at the start of the cosine
-augmentation: str = "none"  # name: none, or steps joined by +
-num_pairs: int = 200  # paths: within classes, as many between
-spacing: float = 0.15  # nu: between points of a path
-cutoff: float = 0.5  # cycles/nu: power from here on is high
-precision: str = "auto"  # name: fp32, bf16; auto: bf16 on a GPU
-device: str = "auto"  # name: auto, cpu, cuda
+lr: float = 0.1  # per step: learning rate at the start of the cosine
+augmentation: str = "none"  # name: none, or steps joined by +, see lib.data.augmentation
+num_pairs: int = 300  # paths: within classes, and as many between classes
+spacing: float = 0.05  # nu: between neighbouring points of a path
+cutoff: float = 0.5  # cycles/nu: the lowest; power is also measured above 2 and 4 times it
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
+device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
 parameters = check_typed(globals())
 plots.style()
+common = TrainingConfig.fields_in(parameters, but=("amplitude", "frequency"))
+protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
 
 # %% [markdown]
 # ## The experiment
+#
+# Every width with a wave has a control of its own. Where the wave is too slow for its range of
+# norms, below one period, it would take part in no verdict.
 
 # %%
-common = TrainingConfig.fields_in(parameters, but=("amplitude", "frequency"))
-wave = {"wave": "radial", "frequency": frequency, "amplitude": amplitude}
-noisy = common | wave | {"num_epochs": wave_epochs}
-by_family = [TrainingConfig(**common, model=name, seed=seed) for seed in seeds for name in families]
-by_width = [TrainingConfig(**noisy, model=name, seed=seed) for seed in seeds for name in widths]
-protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
-
-images = data.load(dataset, num_test)
-sizes = {}
-for name in [*families, *widths]:
+images, sizes = data.load(dataset, num_test), {}
+for name in dict.fromkeys([*widths, *families]):
     network = models.build(name, images.image_shape, images.num_classes)
     sizes[name] = models.num_parameters(network)
 overview = pd.DataFrame({"parameters": sizes})
-overview["paths"] = [len(seeds) * (name in families) for name in sizes]
-overview["wave"] = [len(seeds) * (name in widths) for name in sizes]
+overview["with a wave"] = [len(seeds) * (name in widths) for name in sizes]
+overview["controls"] = overview["with a wave"]
+overview["measured along paths"] = [len(family_seeds) * (name in families) for name in sizes]
 overview
 
 # %%
-trained = runs.sweep([*by_family, *by_width], device)
-summary, _ = measure.sweep(by_family, protocol, device)
+noisy = {"wave": "radial", "frequency": frequency, "amplitude": amplitude}
+noisy |= {"num_epochs": wave_epochs}
+by_width = conditions.by_family(common | noisy, widths, seeds).values()
+controls = [config.control() for config in by_width]
+by_family = conditions.by_family(common, families, family_seeds).values()
+trained = runs.sweep([*by_width, *controls, *by_family], device)
 
 # %% [markdown]
-# ## What the runs show
+# ## Width: how fast is the wave learned?
 
 # %%
-history = pd.concat([run.history for run in trained]).query("wave == 'radial'")
-fitting = training.wave_summary(history, ["model", "seed"])
-fitting["size"] = fitting["model"].map(sizes)
-minimum, slope = "minimum noise fitting (nats)", "wave slope (0 ignored, 1 fitted)"
-panels = [
-    (fitting, "min_noise_fitting", "Published: minimum noise fitting", minimum),
-    (fitting, "final_slope", "Corrected: wave slope at the end", slope),
-]
-axes = plots.row(panels, "size", xlabel="parameters, over widths", logx=True)
+fits = measure.fitting(by_width).assign(size=lambda rows: rows["model"].map(sizes))
+nulls = measure.null(by_width).assign(size=lambda rows: rows["model"].map(sizes))
+waves = measure.wave_summary(fits, ["model", "size", "seed"])
+print(f"{waves['periods'].iloc[0]:.2g} periods across the 1-99 % range of the norm")
+
+labels = {"xlabel": "epoch", "ylabel": "gain (0: no wave, 1: fitted)", "legend": "parameters"}
+labels["title"] = f"Gain of the wave of {frequency:g} cycles/nu, by width"
+ax = plots.over_seeds(fits, "epoch", "gain", "size", marker="", **labels)
+plots.null_band(ax, measure.null_band(nulls, ["epoch"]), "epoch")
+legend = ax.legend(title="parameters", **plots.SMALL, **plots.BESIDE)
 
 # %%
-correct = summary[summary["selection"] == "correct"]
-columns = ["test_accuracy", "hff", "power_softmax", "power_logits"]
-means = correct.pivot_table(index="model", columns="kind", values=columns).round(4)
-means.sort_values(("test_accuracy", "within"))
+published = ("Published: minimum noise fitting", "minimum noise fitting (nats)")
+gained = ("Mean gain over training (0: no wave, 1: fitted)", "mean gain")
+panels = [(waves, "min_noise_fitting", *published), (waves, "mean_gain", *gained)]
+axes = plots.row(panels, "size", xlabel="number of parameters, over widths", logx=True)
+plots.null_band(axes[1], measure.null_band(nulls, ["size"]), "size")
+legend = axes[1].legend(loc="upper left", **plots.SMALL)
 
 # %%
-title = f"One point a network: {len(families)} families, {len(seeds)} seeds"
-plots.against_accuracy(summary, "model", cutoff, title)
+columns = ["test_accuracy", "mean_gain", "final_gain", "min_noise_fitting", "beyond_control"]
+waves.groupby(["size", "model"])[columns].mean().round(3)
+
 # %% [markdown]
-# Locality and weight sharing as an axis: a CNN, the same network with weights of its own at every
-# position, an MLP.
+# ## Families: what goes with accuracy?
+#
+# Families are compared along matched paths only: those whose two ends all of them classify
+# correctly.
 
 # %%
-axis = {"cnn": "CNN", "local": "locally connected", "mlp": "fully connected"}
-family = correct["model"].str.split("-").str[0]
-on_axis = correct.assign(sharing=family.map(axis)).dropna(subset="sharing")
-points = {"x": "sharing", "y": "power_softmax", "order": list(axis.values()), "size": 8}
-figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4))
-for ax, kind in zip(axes, ("within", "between"), strict=True):
-    sns.stripplot(on_axis[on_axis["kind"] == kind], **points, jitter=False, ax=ax)
-    title = f"Corrected, {kind} classes: one point a seed"
-    ax.set(title=title, xlabel="", ylabel=f"share above {cutoff:g} cycles/nu")
+summary = measure.sweep(by_family, protocol, device)
+print(measure.matched_counts(summary))
+print(measure.left_out(summary, "model"))
+
+# %%
+title = f"One point a family, its mean and range over {len(family_seeds)} seeds"
+axes = plots.against_accuracy(summary, "model", cutoff, title)
+
+# %%
+columns = ["test_accuracy", "num_paths", "hff", "changes", "power_softmax_1", "power_logits_1"]
+table = summary.groupby(["kind", "model"])[columns].mean()
+table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
+
+# %% [markdown]
+# Locality and weight sharing as an axis: the CNNs, the same networks with weights of their own at
+# every position, the MLPs.
+
+# %%
+axis = {"cnn": "CNN", "local": "locally\nconnected", "mlp": "fully\nconnected"}
+family = summary["model"].str.split("-").str[0]
+on_axis = summary.assign(sharing=family.map(axis)).query("included").dropna(subset="sharing")
+points = {"x": "sharing", "order": list(axis.values()), "jitter": False, "dodge": True}
+points |= {"hue": "kind", "palette": plots.KIND_COLOURS}
+figure, panels = plt.subplots(1, 2, figsize=(11, 4))
+for ax, (output, title) in zip(panels, measure.OUTPUTS.items(), strict=True):
+    power, floor = (measure.column(name, output, 1) for name in ("power", "floor"))
+    sns.stripplot(on_axis, y=power, size=8, ax=ax, **points)
+    sns.stripplot(on_axis, y=floor, marker="_", linewidth=1, legend=False, ax=ax, **points)
+    ax.set(title=f"Power of the {title}", ylabel=f"power above {cutoff:g} cycles/nu")
+    ax.set(xlabel="one point a network; dashes: its floor", yscale="log")
+    ax.get_legend().remove()
+panels[-1].legend(title="path", **plots.SMALL, **plots.BESIDE)
+figure.suptitle(measure.matched_counts(summary), fontsize="medium")
 figure.tight_layout()
 
 # %% [markdown]
 # ## Claims
+#
+# Over widths each seed gives one slope, its interval Student's over seeds, told for a doubling of
+# the number of parameters. Over families there is no dose: the claims are rank correlations with
+# accuracy over the families' means, tested by permuting families.
 
 # %%
 # NBVAL_CHECK_OUTPUT
-claimed = []
-for name, statement, column in (
-    ("published", "min noise fitting rises with width", "min_noise_fitting"),
-    ("corrected", "the fitted share of the wave rises with width", "final_slope"),
-):
-    headline = f"fitting of the wave rises with width|{name}"
-    claim = claims.trend("F3", name, statement, fitting, "size", column, "> 0", headline)
-    claimed.append(claim)
-claimed += claims.path_trends("F3", summary, "test_accuracy", "accuracy over families")
-claims.show(claimed)
+over_widths = designs.over_doses("size", "the number of parameters")
+claimed = [claims.over_waves("F3", waves, over_widths)]
+claimed += claims.over_paths("F3", summary, designs.with_accuracy())
+statement = "under the wave, test accuracy over widths"
+claimed.append(claims.described("F3", statement, *over_widths(waves, "test_accuracy")))
+verdicts.show(claimed)
 
 # %%
-claims.table(claimed)
+verdicts.table(claimed)
+
+# %% [markdown]
+# ## The answer
+
+# %%
+print(verdicts.answer(claimed))
 
 # %% [markdown]
 # ## What to make of it
 #
+# The mean gain is never censored: a wave that is only half learned when training ends has a mean
+# gain, while its dip may still be to come. Compare the gain with the null band: what lies inside
+# is what two controls of different seeds also show, without any wave.
+#
 # The width experiment changes one thing; the comparison of families changes everything at once, and
-# accuracy is only the name of its horizontal axis. Networks also differ in confidence: compare the
-# rows for softmax with those for calibrated softmax and logits before calling a difference one of
-# frequency.
+# accuracy is only the name of its horizontal axis. Families that are close in accuracy are ranked
+# by noise, and a correlation over families says nothing about what would happen to any one of them
+# if it were made better.
 #
 # ## Exercises
 #
 # 1. Which family has the smoothest logits along paths between classes? Is it the one with the
 #    fewest parameters?
 # 2. Does accuracy rank the families in the same order for every seed?
+# 3. Is "fast" the same as "far"? Compare, for each width, the epoch at which the gain reaches half
+#    of its last value.
 
 # %% tags=["solution"]
-between = correct[correct["kind"] == "between"]
-shares = between.groupby("model")["power_logits"].mean().sort_values()
-table = pd.DataFrame({"power share of logits": shares, "parameters": shares.index.map(sizes)})
-print(table.round(4))
+between = summary[summary["kind"] == "between"]
+power = between.groupby("model")["power_logits_1"].mean().sort_values()
+print(pd.DataFrame({"power of logits": power, "parameters": power.index.map(sizes)}))
 
 # %% tags=["solution"]
-within = correct[correct["kind"] == "within"]
-ranks = within.pivot(index="model", columns="seed", values="test_accuracy").rank()
-print(ranks.corr().round(2))
+accuracies = between.pivot(index="model", columns="seed", values="test_accuracy")
+print(accuracies.corr("spearman").round(2))
+
+# %% tags=["solution"]
+gains = fits.groupby(["size", "epoch"])["gain"].mean().unstack()
+print((gains.ge(gains.iloc[:, -1] / 2, axis=0)).idxmax(axis=1).rename("half of the last gain at"))
 
 # %% [markdown]
 # ## Provenance

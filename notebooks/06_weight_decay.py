@@ -13,26 +13,35 @@
 # ---
 
 # %% [markdown]
-# # Weight decay shifts the spectrum and delays the learning of high frequencies
+# # Does weight decay shift the spectrum, and hold back high frequencies more than low ones?
 #
 # **Finding F5.** Weight decay adds $\tfrac{\lambda}{2} \lVert w \rVert^2$ to the loss, over all
-# variables. The paper reports that regularisation shifts the spectrum of the learned function and
+# variables. The paper reports that regularisation shifts the spectrum of the learned function, and
 # delays the learning of high frequencies.
 #
-# Two experiments over a grid of $\lambda$ that includes 0: frequency measures of paths between test
-# images, and a label wave of a frequency that is only partly fitted,
+# Two experiments ask for the two halves. On clean labels, what is measured is $E(f_c)$, the power
+# of the softmax out of the band below $f_c$ along straight paths between test images
+# ([notebook 01](01_measuring_frequency.ipynb) builds it): one slope of $\ln E$ on $\ln \lambda$ a
+# seed. "Shifts" names no direction, so either one counts.
 #
-# $$y \leftarrow (1 - r)\,y + r / C, \qquad
-# r \propto 1 + \sin\bigl(2\pi f (\lVert x\rVert - \phi)\bigr),$$
+# On noisy labels, two waves are learned with the least and with the greatest decay, each beside a
+# control of its own ([notebook 02](02_noise_fitting.ipynb)). With $g$ the mean gain over training,
+# the question is whether the fast wave loses more than the slow one:
 #
-# whose fitted share (notebook 02) should shrink as $\lambda$ grows.
+# $$\bigl(g_{\text{fast}} - g_{\text{fast}}^{\text{decay}}\bigr)
+#   - \bigl(g_{\text{slow}} - g_{\text{slow}}^{\text{decay}}\bigr) > 0 .$$
 
 # %%
-import pandas as pd
+import itertools
 
-from lib import claims, measure, plots, provenance, runs, training
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+
+from lib import claims, designs, measure, plots, provenance, runs, verdicts
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
+from notebooks import conditions
 
 # %% [markdown]
 # ## Parameters
@@ -40,9 +49,10 @@ from lib.training import TrainingConfig
 # %% tags=["parameters"]
 dataset: str = "digits"  # name: digits, cifar10, cifar100, svhn or npz:PATH
 model: str = "mlp-3-128"  # name: of a network, see lib.models
-seeds: list[int] = [0, 1, 2]  # seed: one replication each
+seeds: list[int] = [0, 1, 2, 3, 4]  # seed: one replication each
 weight_decays: list[float] = [0.0, 1.0e-4, 5.0e-4, 2.0e-3, 5.0e-3]  # per step: lambda, 0 for none
-frequency: float = 0.64  # cycles/nu: of the label wave
+slow_frequency: float = 0.45  # cycles/nu: of the slow label wave, of one period or more
+fast_frequency: float = 0.64  # cycles/nu: of the fast one, fitted in part: it can gain and lose
 amplitude: float = 0.4  # share of the label: batch mean of the smoothing
 num_epochs: int = 20  # epochs: of every run
 num_train: int = 1297  # images: trained on, drawn by the seed
@@ -50,105 +60,217 @@ num_test: int = 500  # images: every measure is taken on
 batch_size: int = 128  # images: a training step
 lr: float = 0.1  # per step: learning rate at the start of the cosine
 augmentation: str = "none"  # name: none, or steps joined by +, see lib.data.augmentation
-num_pairs: int = 200  # paths: within classes, and as many between classes
-spacing: float = 0.15  # nu: between neighbouring points of a path
-cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
+num_pairs: int = 300  # paths: within classes, and as many between classes
+spacing: float = 0.05  # nu: between neighbouring points of a path
+cutoff: float = 0.5  # cycles/nu: the lowest; power is also measured above 2 and 4 times it
 precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
 parameters = check_typed(globals())
 plots.style()
+common = TrainingConfig.fields_in(parameters, but=("amplitude",))
+protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
+least, greatest = min(weight_decays), max(weight_decays)
+frequencies = {"slow": slow_frequency, "fast": fast_frequency}
 
 # %% [markdown]
 # ## The experiment
+#
+# Every decay on clean labels; and the two ends of the grid on noisy ones, with an evenly smoothed
+# control for each decay and seed.
 
 # %%
-common = TrainingConfig.fields_in(parameters, but=("amplitude", "frequency"))
-wave = {"wave": "radial", "frequency": frequency, "amplitude": amplitude}
-grid = [{"seed": seed, "weight_decay": decay} for seed in seeds for decay in weight_decays]
-clean = [TrainingConfig(**common, **point) for point in grid]
-noisy = [TrainingConfig(**common, **wave, **point) for point in grid]
-protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
-counts = {"runs with clean labels": len(seeds), "runs with a wave": len(seeds)}
-pd.DataFrame({"weight decay": weight_decays, **counts})
+by_decay = conditions.by_weight_decay(common, weight_decays, seeds)
+radial = common | {"wave": "radial", "amplitude": amplitude}
+waves = [
+    TrainingConfig(**radial, weight_decay=decay, frequency=frequency, seed=seed)
+    for frequency, decay, seed in itertools.product(frequencies.values(), (least, greatest), seeds)
+]
+plan = pd.DataFrame({"weight decay": sorted(weight_decays)}).assign(seeds=len(seeds))
+plan["labels"] = "clean"
+ends = plan["weight decay"].isin([least, greatest])
+plan.loc[ends, "labels"] += ", slow wave, fast wave, control"
+plan
 
 # %%
-trained = runs.sweep([*clean, *noisy], device)
-summary, _ = measure.sweep(clean, protocol, device)
+trained = runs.sweep([*by_decay.values(), *waves, *{one.control() for one in waves}], device)
+
+# %% [markdown]
+# Paths are compared only where every network of a seed classifies both ends correctly.
+
+# %%
+summary = measure.sweep(by_decay.values(), protocol, device)
+print(measure.matched_counts(summary))
+print(measure.left_out(summary, "weight_decay"))
+
+# %%
+columns = ["test_accuracy", "num_paths", "changes", "power_softmax_1", "power_per_change"]
+table = summary.groupby(["kind", "weight_decay"])[columns].mean()
+table.map("{:.3g}".format)
 
 # %% [markdown]
 # ## What the runs show
 #
-# The grid holds 0, so the horizontal axis is in steps of the grid, not to scale.
+# Along paths, with clean labels. A line is a seed, since each seed compares its networks along
+# paths of its own. A decay of 0 has no logarithm: it is drawn apart, left of the dotted line, and
+# takes no part in the slope.
 
 
 # %%
-def by_step(table):
-    steps = table["weight_decay"].map("{:g}".format)
-    return table.assign(decay=steps).sort_values("weight_decay")
+above = [decay for decay in sorted(set(weight_decays)) if decay > 0]
+place = {decay: decay or min(above) / 5 for decay in sorted(set(weight_decays))}
+shown = summary[summary["included"]].assign(place=summary["weight_decay"].map(place))
 
 
-plots.published_and_corrected(by_step(summary), "decay", "weight decay", cutoff)
+def against_decay(ax, column: str, title: str, ylabel: str) -> None:
+    """A line for each seed and kind of path over the decays above 0, points for all."""
+    columns = {"x": "place", "y": column, "hue": "kind", "ax": ax}
+    options = {"palette": plots.KIND_COLOURS, "units": "seed", "estimator": None, "lw": 1}
+    sns.lineplot(shown[shown["weight_decay"] > 0], **columns, **options, legend=False)
+    sns.scatterplot(shown, **columns, palette=plots.KIND_COLOURS, s=20)
+    ax.axvline(min(above) / 5**0.5, color="k", ls=":", lw=1)
+    ax.set_xscale("log")
+    ax.set_xticks(list(place.values()), [f"{decay:g}" for decay in place])
+    ax.minorticks_off()
+    xlabel = f"weight decay\n(a line each of {len(seeds)} seeds)"
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.legend(title="path", **plots.BESIDE, **plots.SMALL)
+
+
 # %%
-history = pd.concat([run.history for run in trained]).query("wave == 'radial'")
-fitting = training.wave_summary(history, ["weight_decay", "seed"])
-steps = by_step(fitting)
-minimum, slope = "minimum noise fitting (nats)", "wave slope (0 ignored, 1 fitted)"
+figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+against_decay(axes[0], "hff", "Published: HFF, all paths", "HFF of the softmax")
+label = f"power above {cutoff:g} cycles/nu"
+against_decay(axes[1], measure.PRIMARY, "Power out of band, matched paths", label)
+for kind, rows in shown.groupby("kind"):
+    floor = rows.groupby("place")["floor_softmax_1"].mean()
+    axes[1].plot(floor.index, floor, "--", color=plots.KIND_COLOURS[kind], lw=1)
+axes[1].set_yscale("log")
+axes[0].get_legend().remove()
+figure.text(0.01, -0.02, f"{measure.matched_counts(summary)} Dashed: floor.", fontsize="small")
+figure.tight_layout()
+
+# %% [markdown]
+# The spectra: the power above each $f$, of the softmax and of standardised logits.
+
+# %%
+spectra = measure.spectra(summary[summary["included"]], cutoff)
+note = measure.matched_counts(summary)
+grid = plots.power_above(spectra, "weight_decay", legend="weight decay", note=note)
+
+# %% [markdown]
+# The two waves. Grey is what the gain is without any wave: one seed's control beyond another's.
+
+# %%
+fits, nulls = measure.fitting(waves), measure.null(waves)
+of_waves = ["frequency", "weight_decay", "seed"]
+fitted = measure.wave_summary(fits, of_waves)
+ylabel = "gain (0: no wave, 1: fitted)"
 panels = [
-    (steps, "min_noise_fitting", "Published: minimum noise fitting", minimum),
-    (steps, "final_slope", "Corrected: wave slope at the end", slope),
-    (steps, "half_epoch", "Half of the largest wave slope", "first epoch"),
+    (fits[fits["frequency"] == frequency], "gain", f"{name} wave, {frequency:g} cycles/nu", ylabel)
+    for name, frequency in frequencies.items()
 ]
-axes = plots.row(panels, "decay", xlabel="weight decay")
+options = {"legend": "weight decay", "xlabel": "epoch", "marker": ""}
+axes = plots.row(panels, "epoch", "weight_decay", title="Gain over training", **options)
+for ax, frequency in zip(axes, frequencies.values(), strict=True):
+    band = measure.null_band(nulls[nulls["frequency"] == frequency], ["epoch"])
+    plots.null_band(ax, band, "epoch")
+    ax.set_ylim(top=1.1 * fits["gain"].max())
+columns = ["periods", "mean_gain", "final_gain", "min_noise_fitting", "test_accuracy"]
+fitted.groupby(of_waves[:2])[columns].mean().round(3)
+
+# %% [markdown]
+# The claim is about differences within a seed: each line below is one. On the left a wave's mean
+# gain with the least and the greatest decay; on the right what it loses from one to the other.
+
+# %%
+cells = fitted.pivot(index="seed", columns=of_waves[:2], values="mean_gain")
+lost = pd.DataFrame({f: cells[f, least] - cells[f, greatest] for f in frequencies.values()})
+figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+colours = sns.color_palette("viridis", 3)
+for (name, frequency), colour in zip(frequencies.items(), colours, strict=False):
+    axes[0].plot(range(2), cells[frequency].T, "o-", color=colour, lw=1, ms=4)
+    place_of_name = (1.1, cells[frequency, greatest].mean())
+    axes[0].annotate(f"{name}: {frequency:g} cycles/nu", place_of_name, color=colour, va="center")
+plots.null_band(axes[0], measure.null_band(nulls, of_waves[:2]))
+axes[0].set_xticks(range(2), [f"{least:g}", f"{greatest:g}"])
+title = f"Mean gain, a line a seed (n = {len(seeds)}; grey: no wave)"
+axes[0].set(title=title, xlabel="weight decay", ylabel=ylabel, xlim=(-0.3, 2))
+axes[1].plot(range(2), lost.T, "o-", color="0.4", lw=1, ms=4)
+axes[1].axhline(0, color="k", ls="--", lw=1)
+axes[1].set_xticks(range(2), [f"{name}: {f:g}" for name, f in frequencies.items()])
+labels = {"xlabel": "wave (cycles/nu)", "ylabel": "mean gain lost to decay"}
+axes[1].set(title="What each wave loses from one to the other", xlim=(-0.3, 1.3), **labels)
+figure.tight_layout()
 
 # %% [markdown]
 # ## Claims
 #
-# "Shifts" has no direction: those claims ask whether the rank correlation with weight decay differs
-# from zero.
+# Each seed gives one slope over the decays above 0, and one difference of differences; intervals
+# are Student's over seeds. Described, without a verdict: no decay at all against the least above 0,
+# and what each wave loses for itself.
 
 # %%
 # NBVAL_CHECK_OUTPUT
-claimed = claims.path_trends("F5", summary, "weight_decay", "weight decay", "!= 0", "!= 0")
-falls, later = "fitting of the wave falls", "the wave is fitted later"
-for name, statement, column, expected, headline in (
-    ("published", "min noise fitting falls", "min_noise_fitting", "< 0", falls),
-    ("corrected", "the fitted share of the wave falls", "final_slope", "< 0", falls),
-    ("corrected", "half of the wave is fitted later", "half_epoch", "> 0", later),
-):
-    said, columns = f"{statement} with weight decay", ("weight_decay", column)
-    headline = f"{headline} with weight decay|{name}"
-    claimed.append(claims.trend("F5", name, said, fitting, *columns, expected, headline))
-claims.show(claimed)
+claimed = claims.over_paths("F5", summary, designs.over_doses("weight_decay", "the weight decay"))
+pair = (slow_frequency, fast_frequency)
+design = designs.interaction(("frequency", "weight_decay"), *pair, without=least, with_=greatest)
+claimed.append(claims.over_waves("F5", fitted, design))
+if least == 0:
+    design = designs.against("weight_decay", 0.0, min(above))
+    for kind in measure.KINDS:
+        rows = summary[(summary["kind"] == kind) & summary["included"]]
+        effect = design(claims.without_floor(rows), measure.PRIMARY)
+        claimed.append(claims.described("F5", f"{kind} classes, without decay", *effect))
+design = designs.against("weight_decay", greatest, least)
+for name, frequency in frequencies.items():
+    effect = design(fitted[fitted["frequency"] == frequency], "mean_gain")
+    claimed.append(claims.described("F5", f"mean gain of the {name} wave", *effect))
+verdicts.show(claimed)
 
 # %%
-claims.table(claimed)
+verdicts.table(claimed)
+
+# %% [markdown]
+# ## The answer
+
+# %%
+print(verdicts.answer(claimed))
 
 # %% [markdown]
 # ## What to make of it
 #
 # The two experiments ask different things. Paths look at the function that was learned without
-# noise; the wave asks what the network could have learned. Weight decay may smooth the one and not
-# hold back the other.
+# noise; the waves ask what the network could have learned. Weight decay may smooth the one and not
+# hold back the other. The learning rate matters to both: in a network with normalised layers decay
+# acts by way of the effective step.
 #
-# At the strong end of the grid the network may no longer learn the classes: look at its accuracy
-# (exercise 1) before reading a trend as one of smoothness.
+# The two waves do not start from the same gain. A wave that is hardly fitted without decay has
+# little to lose, so look at the left panel before reading the right one.
 #
 # ## Exercises
 #
-# 1. How does test accuracy go with weight decay, with clean labels and with the wave?
-# 2. Weight decay also shrinks the logits. Which of the claims above do not depend on confidence?
+# 1. How does test accuracy go with weight decay, with clean labels and with the waves?
+# 2. The waves differ in what they have to lose. Which of them loses the larger *share* of its gain?
+# 3. Decay shrinks weights, and a softmax of smaller logits is less confident. Of the variants of
+#    the two path claims, which are about standardised logits, and do they say the same?
 
 # %% tags=["solution"]
 clean_labels = summary.groupby("weight_decay")["test_accuracy"].mean()
-wave_labels = fitting.groupby("weight_decay")["test_accuracy"].mean()
-print(pd.DataFrame({"clean labels": clean_labels, "wave": wave_labels}).round(3))
+wave_labels = fitted.groupby("weight_decay")["test_accuracy"].mean()
+print(pd.DataFrame({"clean labels": clean_labels, "waves": wave_labels}).round(3))
 
 # %% tags=["solution"]
-for claim in claimed:
-    if "calibrated" in claim.statement or "logits" in claim.statement:
-        print(claim.line())
+share = lost / cells.xs(least, axis=1, level="weight_decay")
+print(share.mean().map("{:.0%}".format).to_string())
+
+# %% tags=["solution"]
+for claim in claimed[:2]:
+    print(claim.statement)
+    for name, effect in claim.variants.items():
+        if "logits" in name:
+            print(f"   {name:18}{effect.estimate:+.2f} (ln, end to end), p = {effect.p:.2g}")
 
 # %% [markdown]
 # ## Provenance

@@ -13,7 +13,7 @@
 # ---
 
 # %% [markdown]
-# # Waves along low-frequency image directions are fitted more readily than high-frequency ones
+# # Are waves along low-frequency image directions fitted more readily than along high ones?
 #
 # **Finding F8.** A function of an image has a frequency; so has the image. Let the label wave run
 # along one direction $u$ of pixel space, a Fourier basis image of low or high spatial frequency:
@@ -24,19 +24,31 @@
 # plane is the frequency of the image. The paper reports that networks fit waves along the low image
 # frequencies that natural images are made of.
 #
-# There is a confound: images hardly vary along high-frequency directions, so at the same $f$ a wave
-# runs through fewer periods there. The corrected experiment gives every direction the same number
-# of periods across the range from the 1st to the 99th percentile of $\langle x, u\rangle$.
+# Images reach further along some directions than along others, so the same $f$ means more periods
+# on one direction than on another. What is asked: at **equal periods** across the range from the
+# 1st to the 99th percentile of $\langle x, u\rangle$, does the mean gain
+# ([notebook 02](02_noise_fitting.ipynb)) fall with the radius? One slope on $\ln(\text{radius})$ a
+# seed.
+#
+# Equal periods are not equal in everything: where images reach less far, the wave has to be faster
+# per nu. So there is a second explanation of whatever is found: not the image's frequency but the
+# function's. To tell them apart, the waves are learned once more on images that are *whitened*:
+# stretched along the directions, so that they spread equally along all of them.
 
 # %%
+import tempfile
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from matplotlib.colors import LogNorm
+from matplotlib.ticker import LogLocator
 
-from lib import claims, data, plots, provenance, runs, training
+from lib import claims, data, designs, measure, plots, provenance, runs, stats, verdicts
 from lib.parameters import check_typed
-from lib.training import TrainingConfig
+from lib.training import TrainingConfig, argument
 
 # %% [markdown]
 # ## Parameters
@@ -44,14 +56,14 @@ from lib.training import TrainingConfig
 # %% tags=["parameters"]
 dataset: str = "digits"  # name: digits, cifar10, cifar100, svhn or npz:PATH
 model: str = "mlp-3-128"  # name: of a network, see lib.models
-seeds: list[int] = [0, 1, 2]  # seed: one replication each
+seeds: list[int] = [0, 1, 2, 3, 4]  # seed: one replication each
 radii: list[int] = [1, 2, 3]  # cycles/image: spatial frequency of the directions
-frequencies: list[float] = [0.2, 0.4, 0.8]  # cycles/nu: of the waves
-periods: float = 2.0  # periods: across the 1-99 % range, in the matched experiment
+periods: float = 2.0  # periods: of the waves, across the 1-99 % range along their directions
+whiten: bool = True  # switch: learn the waves on whitened images, too
 amplitude: float = 0.4  # share of the label: batch mean of the smoothing
-heat_norm: float = 1.0  # nu: length of the perturbations in the heat map of sensitivity
+heat_norm: float = 2.0  # nu: length of the perturbations in the heat map of sensitivity
 heat_images: int = 200  # images: perturbed for the heat map
-num_epochs: int = 40  # epochs: of every run
+num_epochs: int = 20  # epochs: of every run
 num_train: int = 1297  # images: trained on, drawn by the seed
 num_test: int = 500  # images: every measure is taken on
 batch_size: int = 128  # images: a training step
@@ -63,13 +75,14 @@ device: str = "auto"  # name: auto, cpu or cuda
 # %%
 parameters = check_typed(globals())
 plots.style()
+common = TrainingConfig.fields_in(parameters, but=("amplitude",))
 
 # %% [markdown]
-# ## The directions, and how far images reach along them
+# ## Directions, and how far images reach along them
 #
-# For every radius the two basis images along the axes of the Fourier plane; and three directions
-# that mix all of them: a random one, and composites weighted towards high (`f`) or low (`1/f`)
-# image frequencies.
+# For every radius two basis images, along the axes of the Fourier plane; and three directions that
+# mix all basis images: a random one, and composites that weight them by $r^2$ (`f`) or $1/r^2$
+# (`1/f`), $r$ the radius.
 
 # %%
 images = data.load(dataset, num_test)
@@ -79,84 +92,222 @@ directions = {}
 for radius in radii:
     directions[f"fourier:{centre + radius},{centre}"] = radius
     directions[f"fourier:{centre},{centre + radius}"] = radius
-mixed = ["random:0", "f", "1/f"]
-shapes = {name: data.named_direction(name, size, channels) for name in [*directions, *mixed]}
-pixels = images.normalize(images.x_train).flatten(1)
-reach = {}
-for name, shape in shapes.items():
-    low, high = np.percentile(pixels @ shape.float().flatten(), [1, 99])
-    reach[name] = float(high - low)
 
-figure, axes = plots.plt.subplots(1, len(directions), figsize=(2 * len(directions), 2.4))
-for ax, (name, radius) in zip(axes, directions.items(), strict=True):
-    ax.imshow(shapes[name][0], cmap="gray")
-    ax.set(title=f"radius {radius}\n{reach[name]:.1f} nu", xticks=[], yticks=[])
+
+def reach(of: data.Dataset, name: str) -> float:
+    """The range of the test images from the 1st to the 99th percentile along a direction, nu."""
+    along = argument(name, of.normalize(of.x_test))
+    return float(np.ptp(np.percentile(along, [1, 99])))
+
+
+mixed = ["random:0", "f", "1/f"]
+named = {name: f"radius {radius}" for name, radius in directions.items()}
+named |= {name: name for name in mixed}
+figure, axes = plt.subplots(1, len(named), figsize=(1.5 * len(named), 2))
+for ax, (name, words) in zip(axes, named.items(), strict=True):
+    ax.imshow(data.named_direction(name, size, channels)[0], cmap="gray")
+    ax.set(title=f"{words}\n{reach(images, name):.1f} nu", xticks=[], yticks=[])
 title = figure.suptitle("Directions, and the 1-99 % range of the images along them", y=1.15)
+
+# %% [markdown]
+# Whitened images: the component along each direction, and along its partner (the same stripes a
+# quarter of a period further on), is scaled so that all have the same standard deviation, the
+# geometric mean of what they had. Everything else in the images stays as it was.
+
+
+# %%
+def whitened(of: data.Dataset, names: list[str]) -> dict[str, np.ndarray]:
+    """The arrays of a dataset, normalised, with equal standard deviations along `names`."""
+    basis = torch.stack([data.named_direction(name, size, channels).flatten() for name in names])
+
+    def places(raw: torch.Tensor) -> torch.Tensor:
+        return of.normalize(raw).flatten(1).double() @ basis.T
+
+    def stretched(raw: torch.Tensor) -> torch.Tensor:
+        pixels = of.normalize(raw).double() + ((places(raw) * more) @ basis).view(raw.shape)
+        return pixels.permute(0, 2, 3, 1).half()
+
+    spreads = torch.cat([places(part) for part in of.x_train.split(1000)]).std(0)
+    more = spreads.log().mean().exp() / spreads - 1
+    pixels = {"x_train": of.x_train, "x_test": of.x_test}
+    new = {key: torch.cat(list(map(stretched, raw.split(1000)))) for key, raw in pixels.items()}
+    return {k: v.numpy() for k, v in (new | {"y_train": of.y_train, "y_test": of.y_test}).items()}
+
+
+datasets = {"as they are": dataset}
+if whiten:
+    partners = [f"fourier:{centre - r},{centre}" for r in radii if r < size / 2]
+    partners += [f"fourier:{centre},{centre - r}" for r in radii if r < size / 2]
+    folder = tempfile.TemporaryDirectory()
+    np.savez(f"{folder.name}/whitened.npz", **whitened(images, [*directions, *partners]))
+    datasets["whitened"] = f"npz:{folder.name}/whitened.npz"
+loaded = {name: data.load(file, num_test) for name, file in datasets.items()}
+
+# %%
+index = 3
+figure, axes = plt.subplots(1, len(loaded), figsize=(2.4 * len(loaded), 2.6), squeeze=False)
+for ax, (name, one) in zip(axes[0], loaded.items(), strict=True):
+    picture = one.normalize(one.x_test[index]).permute(1, 2, 0)
+    picture = (picture - picture.min()) / (picture.max() - picture.min())
+    ax.imshow(picture, cmap="gray")
+    ax.set(title=name, xticks=[], yticks=[])
+title = figure.suptitle("A test image", y=1.02)
+
 # %% [markdown]
 # ## The experiment
+#
+# The waves of equal periods, on both sets of images. Then, on the images as they are and only for
+# description: waves of equal periods along the mixed directions; and waves of equal cycles per nu,
+# the slowest of them with one period, along one direction of each radius.
 
 # %%
-common = TrainingConfig.fields_in(parameters, but=("amplitude",))
-grid = [(name, frequency, False) for name in directions for frequency in frequencies]
-grid += [(name, periods / reach[name], True) for name in [*directions, *mixed]]
-plan = pd.DataFrame(grid, columns=["wave", "frequency", "matched"])
-plan["periods"] = plan["frequency"] * plan["wave"].map(reach)
-plan["radius"] = plan["wave"].map(directions)
-waves = [("uniform", 0.0), *zip(plan["wave"], plan["frequency"], strict=True)]
-noisy = [
-    TrainingConfig(**common, seed=seed, wave=name, frequency=frequency, amplitude=amplitude)
-    for seed in seeds
-    for name, frequency in waves
+rows = [
+    (experiment, name, periods / reach(one, name))
+    for experiment, one in loaded.items()
+    for name in directions
 ]
-plan.round(3)
+rows += [("mixed", name, periods / reach(images, name)) for name in mixed]
+slowest = min(reach(images, name) for name in directions)
+rows += [("equal cycles", name, np.ceil(1000 / slowest) / 1000) for name in list(directions)[::2]]
+plan = pd.DataFrame(rows, columns=["experiment", "wave", "frequency"])
+plan["frequency"] = plan["frequency"].map("{:.4g}".format).astype(float)
+plan["radius"] = plan["wave"].map(directions)
+plan["periods"] = [
+    row.frequency * reach(loaded.get(row.experiment, images), row.wave) for row in plan.itertuples()
+]
+plan.round(2)
 
 # %%
-trained = runs.sweep(noisy, device)
+for experiment in loaded:
+    own = plan.loc[plan["experiment"] == experiment, "frequency"]
+    print(
+        f"images {experiment}: at {periods:g} periods f differs {own.max() / own.min():.1f} times"
+    )
 
 # %%
-history = pd.concat([run.history for run in trained])
-by_run = training.wave_summary(history, ["wave", "frequency", "seed"])
-lowest_control = by_run.loc[by_run["wave"] == "uniform", "min_noise_fitting"].mean()
-fitting = plan.merge(by_run, on=["wave", "frequency"])
-fixed, matched = fitting[~fitting["matched"]], fitting[fitting["matched"]]
-along = matched.dropna(subset="radius")
+noisy = common | {"amplitude": amplitude}
+waves = {}
+for row in plan.itertuples():
+    fields = noisy | {"dataset": datasets.get(row.experiment, dataset), "wave": row.wave}
+    configs = [TrainingConfig(**fields, frequency=row.frequency, seed=seed) for seed in seeds]
+    waves.setdefault(row.experiment, []).extend(configs)
+every = [config for configs in waves.values() for config in configs]
+trained = runs.sweep([*every, *{config.control() for config in every}], device)
+
+# %%
+columns = ["experiment", "wave", "frequency", "seed"]
+parts = [measure.fitting(configs).assign(experiment=name) for name, configs in waves.items()]
+summary = measure.wave_summary(pd.concat(parts), columns)
+summary["radius"] = summary["wave"].map(directions)
+nulls = pd.concat(
+    [measure.null(configs).assign(experiment=name) for name, configs in waves.items()]
+)
+nulls["radius"] = nulls["wave"].map(directions)
+means = ["periods", "mean_gain", "final_gain", "min_noise_fitting", "beyond_control"]
+summary.groupby(columns[:3], sort=False)[means].mean().round(3)
 
 # %% [markdown]
 # ## What the runs show
 #
-# First every direction and function frequency, at equal cycles per nu.
+# At equal periods. A line is a seed and one of the two orientations; grey is what the gain is
+# without any wave: one seed's control beyond another's.
 
 # %%
-measures = {
-    "min_noise_fitting": ("Published", "minimum noise fitting (nats)"),
-    "final_slope": ("Corrected", "wave slope (0 ignored, 1 fitted)"),
-}
-axis_of = {"index": "frequency", "columns": "radius"}
-labels = {"xlabel": "image frequency (cycles/image)", "ylabel": "function frequency (cycles/nu)"}
-figure, axes = plots.plt.subplots(1, 2, figsize=(12, 4))
-for ax, (column, (name, unit)) in zip(axes, measures.items(), strict=True):
-    table = fixed.pivot_table(**axis_of, values=column).sort_index(ascending=False)
-    sns.heatmap(table, annot=True, fmt=".2f", cmap="viridis", ax=ax)
-    ax.set(title=f"{name}: {unit}", **labels)
-control = f"mean over {len(seeds)} seeds (control: {lowest_control:.2f} nats)"
-figure.suptitle(f"Equal cycles per nu, {control}")
+gained = "mean gain (0: no wave, 1: fitted)"
+orientation = {name: ["vertical", "horizontal"][k % 2] for k, name in enumerate(directions)}
+summary["orientation"] = summary["wave"].map(orientation)
+panels = {"figsize": (5.5 * len(loaded), 4), "squeeze": False, "sharey": True}
+figure, axes = plt.subplots(1, len(loaded), **panels)
+for ax, experiment in zip(axes[0], loaded, strict=True):
+    own = summary[summary["experiment"] == experiment]
+    line = {"x": "radius", "y": "mean_gain", "hue": "orientation", "palette": ["C2", "C4"]}
+    sns.lineplot(own, **line, units="seed", estimator=None, marker="o", lw=1, ax=ax)
+    null = nulls[nulls["experiment"] == experiment]
+    plots.null_band(ax, measure.null_band(null, ["radius"]), "radius")
+    ax.set_xscale("log")
+    ax.set_xticks(radii, radii)
+    ax.minorticks_off()
+    xlabel = f"image frequency (cycles/image)\n(a line each of {len(seeds)} seeds)"
+    ax.set(title=f"Images {experiment}, {periods:g} periods", xlabel=xlabel, ylabel=gained)
+    ax.legend(title="stripes vary", **plots.BESIDE, **plots.SMALL)
+if whiten:
+    axes[0, 0].get_legend().remove()
 figure.tight_layout()
 
+# %% [markdown]
+# The same gains against the other explanation, the frequency of the function.
+
 # %%
-panels = [(along, column, name, unit) for column, (name, unit) in measures.items()]
-title = f"Equal periods: {periods:g} across the 1-99 % range of the images"
-axes = plots.row(panels, "radius", title=title, xlabel="image frequency (cycles/image)")
-levels = matched.groupby("wave")[list(measures)].mean()
-for ax, column in zip(axes, measures, strict=True):
-    for number, name in enumerate(mixed, 1):
-        ax.axhline(levels.loc[name, column], color=f"C{number}", ls="--", label=name)
-    ax.set_xticks(radii)
-legend = axes[1].legend(title="mixed directions", **plots.BESIDE)
+ax = plt.subplots()[1]
+plots.null_band(ax, measure.null_band(nulls, ["experiment"]))
+own = summary[summary["experiment"].isin(list(loaded))].rename(columns={"experiment": "images"})
+own = own.astype({"radius": int})
+shown = {"x": "frequency", "y": "mean_gain", "hue": "radius", "style": "images"}
+sns.scatterplot(own, **shown, palette="viridis", legend="full", ax=ax)
+ax.set_xscale("log")
+ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+ax.xaxis.set_major_formatter("{x:g}")
+ax.minorticks_off()
+title = f"Gain and frequency of the function, {periods:g} periods"
+xlabel = f"f (cycles/nu)\n(a point each direction and seed, n = {len(seeds)})"
+ax.set(title=title, xlabel=xlabel, ylabel=gained)
+legend = ax.legend(**plots.BESIDE, **plots.SMALL)
 
 # %% [markdown]
-# Beside it, what networks trained on clean labels are sensitive to: the fraction of test images
-# whose prediction changes under a perturbation along each Fourier basis image (Yin et al., 2019),
-# and the power of the data itself there.
+# The mixed directions. In pixels both composites stand out in a corner, where all basis images are
+# in phase; their spectra, summed over the basis images of each radius, tell them apart.
+
+# %%
+steps = torch.arange(size) - centre
+rings = (steps[:, None] ** 2 + steps[None, :] ** 2).double().sqrt().round().long().flatten()
+figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+for name in mixed:
+    plane = torch.fft.fft2(data.named_direction(name, size, channels)).abs().square().sum(0)
+    power = torch.zeros(int(rings.max()) + 1, dtype=torch.float64)
+    power.index_add_(0, rings, torch.fft.fftshift(plane).flatten())
+    axes[0].plot(power / power.sum(), "o-", ms=4, label=name)
+labels = {"xlabel": "image frequency (cycles/image)", "ylabel": "share of the power"}
+axes[0].set(title="Spectra of the mixed directions", yscale="log", **labels)
+axes[0].legend(title="direction", **plots.SMALL)
+own = summary[summary["experiment"] == "mixed"]
+null = nulls[nulls["experiment"] == "mixed"]
+plots.null_band(axes[1], measure.null_band(null, ["wave"]))
+sns.stripplot(own, x="wave", y="mean_gain", hue="wave", order=mixed, hue_order=mixed, ax=axes[1])
+title = f"Mean gain, {periods:g} periods"
+axes[1].set(title=title, xlabel=f"direction\n({len(seeds)} seeds)", ylabel=gained)
+figure.tight_layout()
+
+# %% [markdown]
+# At equal cycles per nu, where low image frequencies have the most periods.
+
+# %%
+own = summary[summary["experiment"] == "equal cycles"]
+controls = own["min_noise_fitting"] - own["beyond_control"]
+means = own.groupby("radius")["periods"].mean()
+names = [f"{radius:g}\n({count:.1f})" for radius, count in means.items()]
+panels = {"mean_gain": gained, "min_noise_fitting": "published: minimum noise fitting (nats)"}
+figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+for ax, (column, label) in zip(axes, panels.items(), strict=True):
+    line = {"units": "seed", "estimator": None, "marker": "o", "lw": 1, "color": "C2"}
+    sns.lineplot(own, x="radius", y=column, ax=ax, **line)
+    ax.set_xscale("log")
+    ax.set_xticks(means.index, names)
+    ax.minorticks_off()
+    xlabel = f"cycles/image (periods)\n(a line each of {len(seeds)} seeds)"
+    ax.set(title=f"{own['frequency'].mean():g} cycles/nu", xlabel=xlabel, ylabel=label)
+null = nulls[nulls["experiment"] == "equal cycles"]
+plots.null_band(axes[0], measure.null_band(null, ["radius"]), "radius")
+axes[1].axhspan(controls.min(), controls.max(), color="k", alpha=0.15, label="control, all seeds")
+axes[1].legend(**plots.SMALL)
+figure.tight_layout()
+
+# %% [markdown]
+# ## Where networks are sensitive
+#
+# Beside the waves, networks trained on clean labels: the share of test images whose prediction
+# changes when the image is moved along a basis image, forwards or back (Yin et al., 2019), and the
+# variance of the data there. Basis images at $(u, v)$ and $(-u, -v)$ are the same stripes a quarter
+# of a period apart, so their values are averaged.
 
 # %%
 clean = [TrainingConfig(**common, seed=seed) for seed in seeds]
@@ -164,88 +315,117 @@ clean_runs = runs.sweep(clean, device)
 trained += clean_runs
 indices = [(i, j) for i in range(size) for j in range(size)]
 basis = torch.stack([data.fourier_basis_image(i, j, size) for i, j in indices]).float()
-projections = images.normalize(images.x_train[:2000]).flatten(2) @ basis.flatten(1).T
-data_power = projections.pow(2).mean((0, 1))
+basis = basis[:, None].expand(-1, channels, -1, -1) / channels**0.5
+opposite = (2 * centre - torch.arange(size)) % size
 
-shown = images.x_test[:heat_images].float()
-perturbations = heat_norm * basis[:, None].expand(-1, channels, -1, -1) / channels**0.5
-perturbations = perturbations * images.std[:, None, None]
+
+def both_phases(values: torch.Tensor) -> torch.Tensor:
+    """(..., size^2) values of all basis images, averaged over the two of each frequency."""
+    plane = values.double().unflatten(-1, (size, size))
+    return ((plane + plane[..., opposite, :][..., opposite]) / 2).flatten(-2)
+
+
+pixels = images.normalize(images.x_train[:2000]).flatten(1)
+variance = both_phases((pixels @ basis.flatten(1).T).var(0))
+
+# %%
+steps = heat_norm * torch.stack([basis, -basis], dim=1).flatten(0, 1)
 changes = []
 for config, run in zip(clean, clean_runs, strict=True):
     network = config.build()
     network.load_state_dict(run.weights(num_epochs))
-    before = training.predict(network, shown, images).argmax(1)
-    perturbed = (training.predict(network, shown + step, images) for step in perturbations)
-    after = torch.stack([logits.argmax(1) for logits in perturbed])
-    changes.append((after != before).double().mean(1))
-changed = torch.stack(changes)
+    forward = measure.Forward(network, images, device)
+    start = forward.normalized(images.x_test[:heat_images])
+    before, step = forward(start).argmax(1), steps.to(start)
+    moved = forward.map(lambda k, start=start, step=step: start + step[k], range(len(steps)))
+    share = [(logits.argmax(1) != before).double().mean().item() for logits in moved]
+    changes.append(torch.tensor(share).view(-1, 2).mean(1))
+changed = both_phases(torch.stack(changes))
 
 # %%
-maps = {
-    f"Predictions changed by {heat_norm:g} nu": changed.mean(0),
-    "log10 of the data's power (nu²)": data_power.log10(),
-}
-options = {"cmap": "viridis", "square": True, "xticklabels": False, "yticklabels": False}
-figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4.5))
-for ax, (title, values) in zip(axes, maps.items(), strict=True):
-    sns.heatmap(values.reshape(size, size), **options, ax=ax)
-    ax.set(title=title, xlabel="horizontal image frequency", ylabel="vertical image frequency")
-figure.suptitle("The Fourier plane, zero frequency in the middle")
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.6))
+maps = {f"Predictions changed by {heat_norm:g} nu (share)": (changed.mean(0), None)}
+maps["Variance of the images (nu²)"] = (variance, LogNorm())
+every = max(1, size // 8)
+ticks = np.arange(centre % every, size, every)
+for ax, (title, (values, norm)) in zip(axes, maps.items(), strict=True):
+    options = {"cmap": "viridis", "square": True, "norm": norm}
+    sns.heatmap(values.view(size, size).numpy(), ax=ax, **options)
+    ax.set_xticks(ticks + 0.5, ticks - centre, rotation=0)
+    ax.set_yticks(ticks + 0.5, ticks - centre, rotation=0)
+    labels = [f"{name} image frequency (cycles/image)" for name in ("horizontal", "vertical")]
+    ax.set(title=title, xlabel=labels[0], ylabel=labels[1])
+figure.suptitle(f"The Fourier plane (clean labels, mean over {len(seeds)} seeds)")
 figure.tight_layout()
 
 # %% [markdown]
 # ## Claims
-
-# %%
-slopes = matched.pivot(index="seed", columns="wave", values="final_slope")
-difference = slopes["1/f"] - slopes["f"]
-columns = {"changed": changed.flatten(), "power": data_power.repeat(len(seeds))}
-plane = pd.DataFrame({"seed": np.repeat(seeds, size**2), **columns})
+#
+# The verdict is about equal periods on the images as they are: each seed gives one slope of the
+# mean gain on $\ln(\text{radius})$. Described, without a verdict: the same on whitened images, and
+# the difference of the two slopes; the other waves; and, over the Fourier plane, one rank
+# correlation a seed of sensitivity with the data's variance.
 
 # %%
 # NBVAL_CHECK_OUTPUT
-claimed = []
-for equal, table in {"equal cycles/nu": fixed, "equal periods": along}.items():
-    for name, quantity, column in (
-        ("published", "min noise fitting", "min_noise_fitting"),
-        ("corrected", "the fitted share", "final_slope"),
-    ):
-        statement = f"{equal}: {quantity} falls with image frequency"
-        headline = f"{equal}: fitting falls with image frequency|{name}"
-        claim = claims.trend("F8", name, statement, table, "radius", column, "< 0", headline)
-        claimed.append(claim)
-
-statement = "equal periods: 1/f is fitted further than f"
-steeper = (difference.values, difference.index, "> 0", f"{statement}|corrected")
-statistic = "difference of final wave slopes"
-claimed.append(claims.over_seeds("F8", "corrected", statement, statistic, *steeper))
-
-statement = "predictions change more where the data has more power"
-more = ("power", "changed", "> 0", f"{statement}|corrected")
-claimed.append(claims.trend("F8", "corrected", statement, plane, *more))
-claims.show(claimed)
+design = designs.over_doses("radius", "the image frequency")
+tables = dict(list(summary.groupby("experiment")))
+claimed = [claims.over_waves("F8", tables["as they are"], design)]
+described = [("at equal cycles/nu, mean gain", design(tables["equal cycles"], "mean_gain"))]
+design_mixed = designs.against("wave", "1/f", "f")
+described.append(("mixed directions, mean gain", design_mixed(tables["mixed"], "mean_gain")))
+if whiten:
+    described.append(("whitened images, mean gain", design(tables["whitened"], "mean_gain")))
+    slopes = [stats.slopes(tables[name], "radius", "mean_gain", False) for name in loaded]
+    effect = stats.t_test((slopes[1] - slopes[0]) / np.log2(max(radii) / min(radii)))
+    text = designs.said(effect, "more of a slope on whitened images", ratio=False)
+    described.append(("slope on whitened images less that on images as they are", (effect, text)))
+effect = stats.t_test([stats.rank_correlation(one.numpy(), variance.numpy()) for one in changed])
+text = designs.said(effect, "rank correlation over the Fourier plane", ratio=False)
+described.append(("sensitivity and the images' variance", (effect, text)))
+claimed += [claims.described("F8", statement, *found) for statement, found in described]
+verdicts.show(claimed)
 
 # %%
-claims.table(claimed)
+verdicts.table(claimed)
+
+# %% [markdown]
+# ## The answer
+
+# %%
+print(verdicts.answer(claimed))
 
 # %% [markdown]
 # ## What to make of it
 #
-# At equal cycles per nu, low image frequencies are at an advantage and a disadvantage at once:
-# images reach further along them, so there is more wave to see and more of it to fit. Equal periods
-# take that away. What is left is whether a network finds the direction.
+# A slope at equal periods has two explanations: networks prefer low *image* frequencies; or they
+# prefer low *function* frequencies, and a wave of equal periods is slower where images spread
+# further. Whitening takes the second away: there all waves are about equally fast. What is left of
+# the slope on whitened images is not due to the function's frequency; what is gone may be.
+#
+# What this does not test: whitening also changes the task. What tells the classes apart along these
+# directions becomes louder or fainter, and a wave that goes with the classes may be learned
+# otherwise than one that does not (exercise 3). And it whitens single directions, not the images.
 #
 # ## Exercises
 #
-# 1. How many periods does the slowest wave have along each direction? Below one it is nearly a
-#    constant shift of labels.
-# 2. Which mixed direction do images reach furthest along?
+# 1. Along which mixed direction do images reach furthest, and what does that make of $f$?
+# 2. At equal cycles, is the order of the waves by gain that of their periods?
+# 3. How much of the variance of $\langle x, u\rangle$ lies between classes, along each direction?
 
 # %% tags=["solution"]
-print((min(frequencies) * pd.Series(reach)[list(directions)]).round(2).to_string())
+table = plan[plan["experiment"] == "mixed"].set_index("wave")
+print(pd.DataFrame({"reach (nu)": periods / table["frequency"], "f": table["frequency"]}).round(2))
 
 # %% tags=["solution"]
-print(pd.Series(reach)[mixed].round(2).to_string())
+order = tables["equal cycles"].groupby("radius")[["periods", "mean_gain"]].mean()
+print(order.sort_values("periods").round(2))
+
+# %% tags=["solution"]
+for name, radius in directions.items():
+    along = pd.Series(argument(name, images.normalize(images.x_test)).numpy())
+    between = along.groupby(images.y_test.numpy()).transform("mean").var() / along.var()
+    print(f"radius {radius}, {orientation[name]}: {between:.0%}")
 
 # %% [markdown]
 # ## Provenance

@@ -13,28 +13,34 @@
 # ---
 
 # %% [markdown]
-# # Perturbing images with spectrum f or 1/f moves the frequency of the learned function
+# # Does perturbing images with a spectrum of f or 1/f move the frequency of the learned function?
 #
-# **Finding F9.** As augmentation, add to every training image a fixed pattern $\delta$ of length
-# $\epsilon$ nu, and smooth its label by one half:
+# **Finding F9.** As augmentation, the released code adds a fixed pattern $\delta$ of length
+# $\epsilon$ nu to training images and smooths their labels by one half:
 #
 # $$x \leftarrow x + \epsilon\,\frac{\delta}{\lVert\delta\rVert}, \qquad
 # y \leftarrow \tfrac12\,y + \tfrac{1}{2C} .$$
 #
-# As released, a pattern is the sum of all Fourier basis images with amplitudes $r^2$ (fine, named
-# `f`) or $1/r^2$ (coarse, `1/f`), $r$ their image frequency: the names are not the exponents.
+# A pattern is the sum of all Fourier basis images, each with amplitude $r^2$ (called `f`) or
+# $1/r^2$ (called `1/f`), $r$ its image frequency. The paper trains with a mixture and reports that
+# it moves function frequency, and not which way: so the claims ask whether each pattern moves it at
+# all.
 #
-# The paper trains with a mixture of the two and reports that it moves function frequency. It does
-# not say which way, so the claims here ask whether it moves at all, and whether the two patterns
-# move it differently. (The released code adds the pattern to the training set itself, epoch after
-# epoch, so that it accumulates. Here each batch is perturbed anew.)
+# Half of what the augmentation does has nothing to do with a pattern: smooth labels alone move a
+# softmax. So the comparison is with the same smoothing of labels and images left alone, and is told
+# against the size of smoothing's own effect. What is measured is $E(f_c)$, the power of the softmax
+# out of the band below $f_c$ along straight paths between test images
+# ([notebook 01](01_measuring_frequency.ipynb) builds it): one $\ln(E / E_\text{smoothing})$ a seed.
 
 # %%
+import numpy as np
 import pandas as pd
+import torch
 
-from lib import claims, data, measure, plots, provenance, runs
+from lib import claims, data, designs, measure, plots, provenance, runs, verdicts
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
+from notebooks import conditions
 
 # %% [markdown]
 # ## Parameters
@@ -42,140 +48,242 @@ from lib.training import TrainingConfig
 # %% tags=["parameters"]
 dataset: str = "digits"  # name: digits, cifar10, cifar100, svhn or npz:PATH
 model: str = "mlp-3-128"  # name: of a network, see lib.models
-seeds: list[int] = [0, 1, 2]  # seed: one replication each
-fractions: list[float] = [0.0, 0.5, 1.0]  # share: of images that get spectrum f, the others 1/f
-norms: list[float] = [0.5, 1.0]  # nu: length of the perturbation
+seeds: list[int] = [0, 1, 2, 3, 4, 5, 6, 7]  # seed: one replication each
+norms: list[float] = [1.0]  # nu: lengths of the perturbation; the claims take the greatest
 num_epochs: int = 20  # epochs: of every run
 num_train: int = 1297  # images: trained on, drawn by the seed
 num_test: int = 500  # images: every measure is taken on
 batch_size: int = 128  # images: a training step
 lr: float = 0.1  # per step: learning rate at the start of the cosine
-augmentation: str = "none"  # name: none, or steps joined by +, see lib.data
-num_pairs: int = 200  # paths: within classes, and as many between classes
-spacing: float = 0.15  # nu: between neighbouring points of a path
-cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
-precision: str = "auto"  # name: of training, fp32 or bf16; auto: bf16 on a GPU only
+augmentation: str = "none"  # name: none, or steps joined by +, see lib.data.augmentation
+num_pairs: int = 300  # paths: within classes, and as many between classes
+spacing: float = 0.05  # nu: between neighbouring points of a path
+cutoff: float = 0.5  # cycles/nu: the lowest; power is also measured above 2 and 4 times it
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
 parameters = check_typed(globals())
 plots.style()
+common = TrainingConfig.fields_in(parameters)
+protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
+
+# %% [markdown]
+# ## The two patterns
+#
+# All basis images of the sum start in phase, so that they add up in one place:
 
 # %%
+arms, norm = ("f", "1/f"), max(norms)
 shown = data.load(dataset, num_test)
+images = shown.normalize(shown.x_test)
 channels, size, _ = shown.image_shape
-image = shown.normalize(shown.x_test[:1])[0]
-patterns = {name: data.named_direction(name, size, channels) for name in ("f", "1/f")}
-images = {f"pattern {name}": pattern for name, pattern in patterns.items()}
-images |= {
-    f"an image + {max(norms):g} nu of {name}": image + max(norms) * pattern
-    for name, pattern in patterns.items()
-}
-figure, axes = plots.plt.subplots(1, 4, figsize=(12, 3.2))
-for ax, (title, pixels) in zip(axes, images.items(), strict=True):
-    ax.imshow(pixels[0], cmap="gray")
-    ax.set(title=title, xticks=[], yticks=[])
+patterns = {arm: data.named_direction(arm, size, channels).float() for arm in arms}
+figure, axes = plots.plt.subplots(2, 2, figsize=(6, 6))
+for line, (arm, pattern) in zip(axes, patterns.items(), strict=True):
+    titles = (f"pattern {arm}", f"an image + {norm:g} nu of {arm}")
+    for ax, title, pixels in zip(line, titles, (pattern, images[0] + norm * pattern), strict=True):
+        grey = ax.imshow(pixels.mean(0), cmap="gray")
+        figure.colorbar(grey, ax=ax, shrink=0.8)
+        ax.set(title=title, xticks=[], yticks=[])
+figure.suptitle("Patterns, mean over channels (std of the data)")
 figure.tight_layout()
+
+# %%
+for arm, pattern in patterns.items():
+    centred = pattern.mean(0).roll((size // 2, size // 2), (0, 1))  # the image wraps around
+    near = centred[size // 2 - 1 : size // 2 + 2, size // 2 - 1 : size // 2 + 2]
+    share = near.square().sum() / centred.square().sum()
+    bright = "bright" if near[1, 1] > 0 else "dark"
+    print(
+        f"{arm}: a {bright} corner; {share:.0%} of its power is in that pixel and its neighbours."
+    )
+median = images.flatten(1).norm(dim=1).median()
+print(f"{norm:g} nu is {norm / median:.0%} of the length of an image in the median.")
+
+# %% [markdown]
+# Their 2-D Fourier power by image frequency, beside that of the test images:
+
+# %%
+steps = torch.fft.fftfreq(size, 1 / size)
+radius = (steps[:, None] ** 2 + steps[None] ** 2).sqrt()
+inside, spectra = (radius >= 1) & (radius <= size / 2), []
+stacks = {arm: pattern[None] for arm, pattern in patterns.items()} | {"test images": images}
+for name, stack in stacks.items():
+    power = torch.fft.fft2(stack.double()).abs().square().mean((0, 1))
+    columns = {"radius": radius[inside].round().numpy(), "power": (power / power.sum())[inside]}
+    spectra.append(pd.DataFrame(columns).groupby("radius", as_index=False).mean().assign(of=name))
+    steepness = np.polyfit(*np.log([radius[inside], power[inside]]), 1)[0]
+    print(f"{name}: power goes as image frequency to the {steepness:.1f}")
+
+# %%
+spectra = pd.concat(spectra, ignore_index=True)
+ax = plots.sns.lineplot(spectra, x="radius", y="power", hue="of", marker="o")
+ax.set(xscale="log", yscale="log", title="Spectra of the patterns and of the test images")
+ax.set(xlabel="image frequency (cycles per image width)", ylabel="share of power, a frequency")
+ax.legend(title="", **plots.SMALL)
 
 # %% [markdown]
 # ## The experiment
 #
-# Beside the baseline there is a control that smooths every label by one half and leaves the images
-# alone: half of what the augmentation does has nothing to do with the pattern.
+# Every training image gets the pattern, anew in each batch. (The released code adds it to the
+# training set itself, epoch after epoch, so that it accumulates.)
 
 # %%
-before = "" if augmentation == "none" else f"{augmentation}+"
-arms = {"none": {}, "smoothing only": {"wave": "uniform", "amplitude": 0.5}}
-for norm in norms:
-    for fraction in fractions:
-        mixture = {"augmentation": f"{before}frequency:{fraction:g}:{norm:g}"}
-        arms[f"{fraction:g} f, {norm:g} nu"] = mixture
-common = TrainingConfig.fields_in(parameters)
-configs = {
-    (arm, seed): TrainingConfig(**common | changes, seed=seed)
-    for arm, changes in arms.items()
-    for seed in seeds
-}
-protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
-augmentations = {arm: config.augmentation for (arm, _), config in configs.items()}
-pd.DataFrame({"augmentation": augmentations, "runs": len(seeds)})
+by_arm = conditions.by_frequency_augmentation(common, norms, seeds)
+fields = ["augmentation", "wave", "amplitude"]
+plan = {arm: [getattr(config, name) for name in fields] for (arm, _), config in by_arm.items()}
+pd.DataFrame(plan, index=fields).T.assign(seeds=len(seeds))
 
 # %%
-trained = runs.sweep(configs.values(), device)
-summary, spectra = measure.sweep(configs.values(), protocol, device)
-arm_of = {run.key: arm for run, (arm, _) in zip(trained, configs, strict=True)}
-summary["arm"], spectra["arm"] = summary["key"].map(arm_of), spectra["key"].map(arm_of)
+trained = runs.sweep(by_arm.values(), device)
+summary = measure.sweep(by_arm.values(), protocol, device)
+arm_of = {config.key(): arm for (arm, _), config in by_arm.items()}
+summary["arm"] = summary["key"].map(arm_of)
+print(measure.matched_counts(summary), measure.left_out(summary, "arm"))
 
 # %% [markdown]
 # ## What the runs show
+#
+# Every network along the same paths of its seed; a dot a seed.
 
 # %%
-plots.spectra(spectra, "arm", cutoff, "share of f, norm")
+panels = {"hff": "HFF, all paths", measure.PRIMARY: f"power above {cutoff:g} cycles/nu, matched"}
+options = {"palette": plots.KIND_COLOURS, "dodge": True, "size": 4}
+figure, axes = plots.plt.subplots(1, 2, figsize=(12, 4.5))
+for ax, (column, label) in zip(axes, panels.items(), strict=True):
+    plots.sns.stripplot(summary, x="arm", y=column, hue="kind", ax=ax, **options)
+    ax.set(xlabel="", ylabel=label)
+    ax.legend(title="path", **plots.SMALL)
+for kind, colour in plots.KIND_COLOURS.items():
+    floor = summary[summary["kind"] == kind].groupby("arm", sort=False)["floor_softmax_1"].mean()
+    axes[1].plot(floor.index, floor, color=colour, ls="--", lw=1)
+axes[1].set_yscale("log")
+counted = measure.matched_counts(summary)
+figure.suptitle(
+    f"By augmentation, {len(seeds)} seeds (dashed: floor). {counted}", fontsize="medium"
+)
+figure.tight_layout()
+
+# %% [markdown]
+# The two patterns as ratios to smoothing alone, paired by seed, above each cutoff (values at the
+# floor are left out):
 
 # %%
-correct = summary[summary["selection"] == "correct"]
-columns = ["test_accuracy", "hff", "power_softmax", "power_logits"]
-correct.pivot_table(index="arm", columns="kind", values=columns, sort=False).round(4)
+above = measure.spectra(claims.without_floor(summary), cutoff).query("output == 'softmax'")
+own = ["seed", "kind", "frequency"]
+reference = above[above["arm"] == "smoothing"].set_index(own)["power"].rename("of_smoothing")
+ratios = above[above["arm"].isin(arms)].join(reference, on=own)
+ratios["ratio"] = ratios["power"] / ratios["of_smoothing"]
+parts = [(ratios[ratios["kind"] == kind], "ratio", f"{kind} classes") for kind in measure.KINDS]
+panels = [(*part, "ratio of the power above f") for part in parts]
+options = {"legend": "pattern", "xlabel": "f (cycles/nu)", "logx": True, "note": counted}
+axes = plots.row(panels, "frequency", "arm", title="Power against smoothing alone", **options)
+for ax in axes:
+    ax.axhline(1, color="k", lw=1)
+
+# %%
+columns = ["test_accuracy", "num_paths", "hff", "changes", measure.PRIMARY, "power_per_change"]
+summary.groupby(["kind", "arm"], sort=False)[columns].mean().map("{:.3g}".format)
+
+# %% [markdown]
+# Smoothing's own effect, and what each pattern adds to it, on one axis:
+
+# %%
+smoothed = "smoothing against none"
+contrasts = {smoothed: ("smoothing", "none")}
+contrasts |= {f"{arm} against smoothing": (arm, "smoothing") for arm in arms}
+cleared, effects = claims.without_floor(summary[summary["included"]]), {}
+for kind in measure.KINDS:
+    for words, pair in contrasts.items():
+        rows = cleared[cleared["kind"] == kind]
+        effects[kind, words] = designs.against("arm", *pair)(rows, measure.PRIMARY)
+figure, ax = plots.plt.subplots(figsize=(9, 3.5))
+for (kind, words), (effect, _) in effects.items():
+    place = list(contrasts).index(words) + (0.12 if kind == "within" else -0.12)
+    middle, low, high = np.exp([effect.estimate, effect.low, effect.high])
+    ax.plot([low, high], [place, place], color=plots.KIND_COLOURS[kind], lw=2)
+    label = kind * (words == smoothed)
+    ax.plot(middle, place, "o", color=plots.KIND_COLOURS[kind], label=label or None)
+ax.axvline(1, color="k", lw=1)
+ax.set_yticks(range(len(contrasts)), list(contrasts))
+ax.set(xscale="log", title=f"Effects, {len(seeds)} seeds")
+ax.set_xlabel(f"ratio of power above {cutoff:g} cycles/nu, 95 % interval\n{counted}")
+ax.invert_yaxis()
+ax.legend(title="path", **plots.SMALL, **plots.BESIDE)
 
 # %% [markdown]
 # ## Claims
 #
-# At the greatest norm: the most f-like and the most 1/f-like mixture against smoothing alone, and
-# against each other.
-
-# %%
-measures = (
-    ("published", "hff", "HFF", "HFF, all paths"),
-    ("corrected", "power_softmax", "power share", "power share, softmax"),
-    ("corrected", "power_logits", "power share of logits", "power share, logits"),
-)
-least, most = (f"{f:g} f, {max(norms):g} nu" for f in (min(fractions), max(fractions)))
-contrasts = {
-    "least f against smoothing only": (least, "smoothing only"),
-    "most f against smoothing only": (most, "smoothing only"),
-    "most f against least f": (most, least),
-}
+# At the greatest norm, each pattern against smoothing alone. Described: smoothing against none, the
+# two patterns against each other, and accuracy.
 
 # %%
 # NBVAL_CHECK_OUTPUT
 claimed = []
-for kind in ("between", "within"):
-    one_kind = correct[correct["kind"] == kind]
-    for name, column, label, path_title in measures:
-        by_arm = one_kind.pivot(index="seed", columns="arm", values=column)
-        for title, (arm, other) in contrasts.items():
-            moved = by_arm[arm] - by_arm[other]
-            statement = f"{kind} classes, {label} moves: {title}"
-            headline = claims.path_headline(path_title, f"{kind} classes: moves, {title}")
-            tested = (moved.values, moved.index, "!= 0", headline)
-            claim = claims.over_seeds("F9", name, statement, "difference of means", *tested)
-            claimed.append(claim)
-claims.show(claimed)
+for arm in arms:
+    design = designs.against("arm", arm, "smoothing")
+    claimed += claims.over_paths("F9", summary, design, prefix=f"{arm}, ")
+for kind in measure.KINDS:
+    statement = f"{kind} classes, power, {smoothed}"
+    claimed.append(claims.described("F9", statement, *effects[kind, smoothed]))
+    rows = cleared[cleared["kind"] == kind]
+    found = designs.against("arm", *arms)(rows, measure.PRIMARY)
+    claimed.append(claims.described("F9", f"{kind} classes, power, f against 1/f", *found))
+for arm in arms:
+    found = designs.against("arm", arm, "smoothing")(summary, "test_accuracy")
+    claimed.append(claims.described("F9", f"test accuracy, {arm} against smoothing", *found))
+verdicts.show(claimed)
 
 # %%
-claims.table(claimed)
+verdicts.table(claimed)
+
+# %% [markdown]
+# ## The answer
+
+# %%
+print(verdicts.answer(claimed), end="\n\n")
+for kind in measure.KINDS:
+    whole = effects[kind, smoothed][0].estimate
+    print(f"{kind} classes: smoothing alone moves the power x {np.exp(whole):.3g}; in logarithms,")
+    for words in list(contrasts)[1:]:
+        print(f"  {words} is {effects[kind, words][0].estimate / whole:+.1%} of that.")
 
 # %% [markdown]
 # ## What to make of it
 #
-# Compare "none" with "smoothing only" in the table: what half-smoothed labels do to the softmax,
-# whatever the images. The pattern's own effect is what remains beyond that, in the claims. A
-# pattern that is the same for every image is easy to recognise, and a network may learn to smooth
-# wherever it sees one; in clean test images it never does.
+# A pattern that is the same in every training image and in no test image does not make the network
+# robust to anything: a network that adds $-\epsilon\,\delta$ to what it sees would learn the same
+# function, moved by $\epsilon$ nu. What the claims can see is what is left beyond that, at clean
+# test images, and beyond smooth labels: the last lines above say how large it is beside what smooth
+# labels alone do.
+#
+# The names are about the images. Whether a pattern that is fine or coarse in *image* frequency
+# moves the *function's* frequency, and which way, is what was asked; these are two different
+# frequencies ([notebook 09](09_image_frequency.ipynb)).
 #
 # ## Exercises
 #
-# 1. How does a longer perturbation change accuracy?
-# 2. How far does smoothing alone move the corrected measure, in units of the largest move by a
-#    pattern?
+# 1. How accurate are the networks on test images that carry the pattern they were trained with?
+# 2. Smooth labels lower the confidence of a network. Is the effect of smoothing the same on
+#    standardised logits?
 
 # %% tags=["solution"]
-print(correct.groupby("arm", sort=False)["test_accuracy"].mean().round(3).to_string())
+for arm in arms:
+    config = by_arm[arm, seeds[0]]
+    run = next(run for run in trained if run.key == config.key())
+    network = config.build().eval()
+    network.load_state_dict(run.weights(num_epochs))
+    for words, seen in {"clean": images, "with the pattern": images + norm * patterns[arm]}.items():
+        with torch.inference_mode():
+            correct = network(seen).argmax(1) == shown.y_test
+        print(f"trained with {arm}: {correct.float().mean():.1%} of test images {words}")
 
 # %% tags=["solution"]
-means = correct[correct["kind"] == "between"].groupby("arm")["power_softmax"].mean()
-moves = means.drop(["none", "smoothing only"]) - means["smoothing only"]
-print(f"{abs(means['smoothing only'] - means['none']) / moves.abs().max():.1f}")
+for kind in measure.KINDS:
+    rows = summary[summary["kind"] == kind]
+    for column in ("power_softmax_1", "power_logits_1"):
+        print(kind, column, designs.against("arm", "smoothing", "none")(rows, column)[1])
 
 # %% [markdown]
 # ## Provenance

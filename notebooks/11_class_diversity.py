@@ -13,26 +13,29 @@
 # ---
 
 # %% [markdown]
-# # Networks have higher function frequency within classes that are more diverse
+# # Do networks have higher function frequency within labels that are more diverse?
 #
-# **Finding F10, the controlled version.** The paper finds that function frequency along paths
-# *within* a class of ImageNet is higher for classes whose images are more diverse. Which measure of
-# diversity it used is not known. Here nobody has to measure it: original classes of a small dataset
-# are merged into labels of 1, 2 or 5 of them, so that diversity is set by design. With $m_c$ the
-# number of original classes in label $c$ and $\varphi_c$ the mean frequency measure over paths
-# within it, the claim is
+# **Finding F10, by design.** The paper finds that function frequency along paths *within* a class
+# of ImageNet is higher for classes whose images are more diverse. Which measure of diversity it
+# used is not known. Here nobody has to measure it: original classes of a small dataset are merged
+# into labels of one, two or five of them, and $m$, the number of original classes in a label, is a
+# dose of diversity.
 #
-# $$\rho = \operatorname{corr}\bigl(
-# \operatorname{rank}(m_c),\ \operatorname{rank}(\varphi_c)\bigr) > 0 .$$
+# What is measured is $E(f_c)$, the power of the softmax out of the band below $f_c$ along straight
+# paths between two test images of one label ([notebook 01](01_measuring_frequency.ipynb) builds
+# it). All labels are learned by one network, so that they are compared within it: one slope a seed,
+# of the logarithm of the mean power on the logarithm of $m$,
 #
-# [Notebook 12](12_imagenet.ipynb) measures the diversity of classes as they are, with pretrained
-# ImageNet networks on a folder of photos.
+# $$\ln E_m = a + b \ln m, \qquad \text{the paper says } b > 0 .$$
+#
+# [Notebook 12](12_imagenet.ipynb) takes classes as they are and measures how diverse they are, with
+# networks for ImageNet on a folder of photos.
 
 # %%
 import numpy as np
 import pandas as pd
 
-from lib import claims, measure, plots, provenance, runs, stats
+from lib import claims, designs, measure, plots, provenance, runs, stats, verdicts
 from lib.measure import diversity
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
@@ -43,125 +46,177 @@ from lib.training import TrainingConfig
 # %% tags=["parameters"]
 dataset: str = "digits"  # name: its classes are merged: digits, cifar10, svhn or npz:PATH
 model: str = "mlp-3-128"  # name: of the network that learns them, see lib.models
-seeds: list[int] = [0, 1, 2]  # seed: one replication each, and one drawing of classes to merge
+seeds: list[int] = [0, 1, 2, 3, 4]  # seed: one replication, and one drawing of classes, each
 sizes: list[int] = [1, 1, 1, 2, 5]  # original classes: in each label
 num_epochs: int = 20  # epochs: of every run
-num_train: int = 600  # images: trained on, drawn by the seed
+num_train: int = 600  # images: of the merged training set, drawn by the seed
 num_test: int = 190  # images: of the merged test set; paths join these
 batch_size: int = 128  # images: a training step
 lr: float = 0.1  # per step: learning rate at the start of the cosine
-augmentation: str = "none"  # name: none, or steps joined by +, see lib.data
-num_pairs: int = 200  # paths: within classes, and as many between classes
-spacing: float = 0.15  # nu: between neighbouring points of a path
-cutoff: float = 0.5  # cycles/nu: power at or above it is high-frequency
-precision: str = "auto"  # name: of training, fp32 or bf16; auto: bf16 on a GPU only
+augmentation: str = "none"  # name: none, or steps joined by +, see lib.data.augmentation
+num_pairs: int = 750  # paths: within labels, as many of each, and as many between labels
+spacing: float = 0.05  # nu: between neighbouring points of a path
+cutoff: float = 0.5  # cycles/nu: the lowest; power is also measured above 2 and 4 times it
+precision: str = "auto"  # name: of the passes in training, fp32 or bf16; auto: bf16 on a GPU only
 device: str = "auto"  # name: auto, cpu or cuda
 
 # %%
 parameters = check_typed(globals())
 plots.style()
-
-# %% [markdown]
-# ## Diversity by design
-#
-# `+merged:1-1-1-2-5:SEED` draws ten original classes into five labels. Every label has equally many
-# images, and all labels are learned by one network: the number of images, the number of labels, the
-# schedule and the pixel space are the same for all. What stays confounded with the number of
-# original classes in a label: each of them has fewer images there; the label is harder to learn
-# (hence the rows for correct ends); and two of its images are further apart (hence the rows at
-# equal distance below).
-
-# %%
 merging = f"{dataset}+merged:{'-'.join(map(str, sizes))}"
 common = TrainingConfig.fields_in(parameters, but=("dataset",))
 configs = [TrainingConfig(**common, dataset=f"{merging}:{seed}", seed=seed) for seed in seeds]
 protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
+
+# %% [markdown]
+# ## The experiment
+#
+# `+merged:SIZES:SEED` draws original classes into labels. Every label has as many images as the
+# least original class, equal parts of its own classes: so the number of images, the number of
+# labels, the schedule and the pixel space are the same for all labels. What is not: a label of more
+# classes has fewer images of each, may be harder to learn, and two of its images may be further
+# apart. Some images of each label, for the first seed:
+
+# %%
+merged = configs[0].load_data()
+shown, many = merged.normalize(merged.x_test), 10
+low, high = shown.mean(1).min().item(), shown.mean(1).max().item()
+figure, axes = plots.plt.subplots(len(sizes), many, figsize=(many, len(sizes)), squeeze=False)
+for label, (line, size) in enumerate(zip(axes, sizes, strict=True)):
+    for ax, image in zip(line, shown[merged.y_test == label], strict=False):
+        ax.imshow(image.mean(0), cmap="gray", vmin=low, vmax=high)
+        ax.set(xticks=[], yticks=[])
+    line[0].set_ylabel(f"m = {size}", rotation=0, ha="right")
+figure.suptitle("Test images of each label, by the number m of its original classes")
+figure.tight_layout()
+
+# %%
 trained = runs.sweep(configs, device)
-summary, _ = measure.sweep(configs, protocol, device)
-accuracy = summary.drop_duplicates("key").set_index("seed")["test_accuracy"].rename("test accuracy")
-accuracy.to_frame().round(3)
+summary = measure.sweep(configs, protocol, device)
+columns = ["dataset", "num_train", "test_accuracy"]
+summary.drop_duplicates("key").set_index("seed")[columns].round(3)
+
+# %% [markdown]
+# Paths whose two ends the network classifies correctly, by the size of their label:
 
 # %%
 within, spreads = [], []
 for config, run in zip(configs, trained, strict=True):
     merged = config.load_data()
+    own = {"seed": config.seed, "kind": "within", "included": True}
     paths = diversity.within_classes(measure.read_measurement(run, num_epochs, protocol), merged)
-    within.append(paths.assign(seed=config.seed, size=np.array(sizes)[paths["label"]]))
+    within.append(paths.assign(**own, size=np.array(sizes)[paths["label"]]))
     spreads.append(diversity.of_classes(merged).assign(seed=config.seed, size=sizes))
 within, spreads = pd.concat(within, ignore_index=True), pd.concat(spreads, ignore_index=True)
-columns = ["hff", "power_softmax", "power_logits", "distance", "correct"]
-pixel_distance = spreads.groupby("size")["pixel_distance"].mean()
-within.groupby("size")[columns].mean().join(pixel_distance).round(3)
+own = ["seed", "size", "kind", "included"]
+
+
+def by_size(paths: pd.DataFrame) -> pd.DataFrame:
+    """A row a seed and size of label: means over correct paths, of HFF over all; num_paths."""
+    every, correct = paths.groupby(own), paths[paths["correct"]].groupby(own)
+    means = correct.mean().reindex(every.size().index)
+    counts = correct.size().reindex(means.index, fill_value=0)
+    return means.assign(num_paths=counts, hff=every["hff"].mean()).reset_index()
+
+
+table = by_size(within)
+print(measure.matched_counts(table))
+
+# %% [markdown]
+# ## What the runs show
 
 # %%
-selected = {"all": within, "correct": within[within["correct"]]}
-every, correct = (
-    paths.groupby(["seed", "size"], as_index=False).mean(numeric_only=True)
-    for paths in selected.values()
-)
-share = f"share above {cutoff:g} cycles/nu"
-panels = [
-    (every, "hff", "Published: HFF, all paths", "HFF"),
-    (correct, "power_softmax", "Corrected: softmax, correct ends", share),
-    (correct, "power_logits", "Corrected: logits, correct ends", share),
-]
-title = "Frequency along paths within labels that merge more or fewer classes"
-axes = plots.row(panels, "size", title=title, xlabel="original classes in a label")
-for ax in axes:
-    ax.set_xticks(sorted(set(sizes)))
+labels = {"xlabel": "m, original classes in a label", "logx": True}
+title = "Frequency within labels, by how many classes they merge"
+plots.published_and_out_of_band(table, "size", cutoff, title=title, **labels)
+
+# %% [markdown]
+# Is it more transitions, or sharper ones? And is it the distance between two images? The means by
+# size, beside the mean pixel distance of two images of a label:
+
+# %%
+columns = ["correct", "num_paths", "distance", "changes", "hff", measure.PRIMARY, "share_softmax_1"]
+means = table.drop(columns="correct").join(within.groupby(own)["correct"].mean(), on=own)
+pixels = spreads.groupby("size")["pixel_distance"].mean()
+means.groupby("size")[columns].mean().join(pixels).map("{:.3g}".format)
+
+# %%
+correct = within[within["correct"]].copy()
+quarters = pd.qcut(correct["distance"], 4)
+correct["middle"] = correct.groupby(quarters, observed=True)["distance"].transform("median")
+by_distance = correct.groupby(["seed", "size", "middle"], as_index=False)[measure.PRIMARY].mean()
+title = f"The same by length of path. {measure.matched_counts(table)}"
+labels = {"xlabel": "length of path (nu, median of its quarter)", "legend": "m", "title": title}
+labels |= {"ylabel": f"power above {cutoff:g} cycles/nu"}
+ax = plots.over_seeds(by_distance, "middle", measure.PRIMARY, "size", **labels)
+level = correct.groupby("middle")["floor_softmax_1"].mean()
+ax.plot(level.index, level, "k--", lw=1)
+ax.set(yscale="log")
 
 # %% [markdown]
 # ## Claims
+#
+# The verdict is on all paths with correct ends. Described: the same over paths about as long as
+# those within labels of the smallest size (the middle half of their lengths), so that distance is
+# taken away; and what was set by design.
+
+# %%
+smallest = within.loc[within["size"] == min(sizes), "distance"]
+as_long = within[within["distance"].between(*smallest.quantile([0.25, 0.75]))]
+at_equal_length = by_size(as_long)
+print(f"At equal length. {measure.matched_counts(at_equal_length)}")
 
 # %%
 # NBVAL_CHECK_OUTPUT
-distance = "by design: pixel distance rises with the classes in a label"
-of_spreads = (spreads, "size", "pixel_distance", "> 0")
-claimed = [claims.trend("F10", "corrected", distance, *of_spreads)]
-for name, column, selection, title in measure.PATH_MEASURES:
-    chosen = selected[selection]
-    labels = chosen.groupby(["seed", "label", "size"], as_index=False)[column].mean()
-    statement = f"within labels, {title} rises with the classes in a label"
-    headline = claims.path_headline(title, "merged labels: rises with the classes in a label")
-    rises = claims.trend("F10", name, statement, labels, "size", column, "> 0", headline)
-    equal = {
-        seed: stats.rank_correlation(paths["size"], paths[column], paths["distance"])
-        for seed, paths in chosen.groupby("seed")
-    }
-    statement = f"the same over paths at equal distance, {title}"
-    headline = claims.path_headline(title, "merged labels: the same over paths at equal distance")
-    tested = (list(equal.values()), list(equal), "> 0", headline)
-    statistic = "partial Spearman correlation"
-    claimed += [rises, claims.over_seeds("F10", name, statement, statistic, *tested)]
-claims.show(claimed)
+design = designs.over_doses("size", "the classes in a label")
+claimed = claims.over_paths("F10", table, design, kinds=["within"])
+found = design(claims.without_floor(at_equal_length), measure.PRIMARY)
+claimed.append(claims.described("F10", "within classes, power, over paths of equal length", *found))
+for column, words in {"changes": "class changes a path", "distance": "length of a path"}.items():
+    claimed.append(claims.described("F10", words, *design(table, column)))
+statement = "pixel distance of two images of a label"
+claimed.append(claims.described("F10", statement, *design(spreads, "pixel_distance")))
+verdicts.show(claimed)
 
 # %%
-claims.table(claimed)
+verdicts.table(claimed)
+
+# %% [markdown]
+# ## The answer
+
+# %%
+print(verdicts.answer(claimed))
 
 # %% [markdown]
 # ## What to make of it
 #
-# Read published and corrected rows together. HFF over all paths counts the paths on which the
-# prediction changes, and it changes more often within a label that is hard: a diverse label may
-# just be a hard one. The rows for correct ends take that away, and the rows for logits take
-# confidence away. The rows at equal distance ask whether anything is left once paths of equal
-# length are compared: two images of a diverse label are further apart.
+# HFF over all paths counts those on which the prediction changes, and it changes where a label is
+# hard: a diverse label may be just a hard one. Along paths with correct ends that is taken away in
+# part: a path may leave its label and come back, which the class changes a path show. The row at
+# equal length asks whether anything is left once two images are not further apart.
+#
+# Diversity is set here, but by joining classes that a network would otherwise keep apart. Whether
+# the same goes for diversity *within* a natural class is what
+# [notebook 12](12_imagenet.ipynb) asks.
 #
 # ## Exercises
 #
 # 1. How much of a label's HFF over all paths is its error? Rank-correlate the two over labels.
-# 2. Which of the corrected measures of a path depends on the path's length?
+# 2. A path within a label of several classes joins two of its original classes, or stays in one.
+#    Why can the power along it tell the two apart, though the network was never told?
+#    How many paths of the largest label change the predicted label on the way?
 
 # %% tags=["solution"]
 by_label = within.groupby(["seed", "label"])
 errors = 1 - by_label["correct"].mean()
 correlation = stats.rank_correlation(errors, by_label["hff"].mean())
-print(f"rank correlation of wrong ends and HFF: {correlation:.2f}")
+print(f"rank correlation of wrong ends and HFF: {correlation:.2f} over {len(errors)} labels")
 
 # %% tags=["solution"]
-columns = ["hff", "power_softmax", "power_logits", "variation_logits", "degree_logits"]
-with_distance = within[["distance", *columns]].corr(method="spearman")["distance"]
-print(with_distance.round(2).to_string())
+largest = correct[correct["size"] == max(sizes)]
+left = largest["changes"] > 0
+print(f"{left.mean():.1%} of {len(left)} paths within the largest label leave it on the way.")
+print("The network has to learn regions of the label far apart, and what lies between is free.")
 
 # %% [markdown]
 # ## Provenance

@@ -1,13 +1,15 @@
 import sys
 
 import pytest
+import threadpoolctl
 import torch
 
-from lib.study import command
 from lib.training import TrainingConfig
+from study import command
 
 # tiny networks: threads that wait for each other on a busy machine take far longer
 torch.set_num_threads(1)
+threadpoolctl.threadpool_limits(1, user_api="blas")
 
 
 @pytest.fixture

@@ -1,290 +1,273 @@
-"""Claims: the verdict follows from the interval, and the interval from the right rows."""
+"""Claims: declared before, tested on the right rows, and never a traceback for poor input."""
 
+import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib import claims
-from lib.claims import Claim
-from lib.measure import PATH_MEASURES
+from lib import claims, designs, stats, verdicts
+from lib.claims import PRIMARIES, exact
+from lib.measure import PRIMARY, SUMMARIES, VARIANTS, Protocol
 from lib.parameters import StudyError
+from study.results import FINDINGS
+from tests.simulated import along_paths, along_waves, networks
+
+DOSES = [100, 200, 400, 800]
+DOSE = designs.over_doses("num_train", "the training set")
+FREQUENCY = designs.over_doses("frequency", "the wave's frequency")
+SLOPES = np.arange(1, 14) / 13  # of the twelve variants and of HFF
 
 
-def claim(low, high, expected, **fields):
-    usual = {"finding": "F1", "measure": "corrected", "statement": "it is so", "n": 5}
-    usual |= {"statistic": "mean", "estimate": (low + high) / 2}
-    return Claim(**(usual | fields), expected=expected, low=low, high=high)
+def of_paths(num_seeds=5, doses=DOSES, **shift):
+    """Powers rise between classes by SLOPES, and fall within by them."""
+    table = networks(num_seeds, num_train=doses)
+    rng, step = np.random.default_rng(0), np.arange(len(doses)).repeat(num_seeds)[:, None]
+    signs = {"between": 1, "within": -1}
+
+    def logarithms(kind):
+        return signs[kind] * SLOPES * step + 0.01 * rng.normal(size=(len(table), 13))
+
+    return along_paths(table, logarithms)
+
+
+def of_waves(num_seeds=5, frequencies=(1.0, 2.0, 4.0)):
+    """Gains fall with frequency by .1, .2, .3 a doubling; the published minimum by .4."""
+    table = networks(num_seeds, frequency=frequencies)
+    noise = 0.01 * np.random.default_rng(0).normal(size=(len(table), 4))
+    falls = np.log2(table["frequency"]).to_numpy()[:, None] * np.array([0.1, 0.2, 0.3, 0.4])
+    return along_waves(table, noise - falls)
+
+
+def test_primary_claims_are_declared_for_every_finding():
+    """About two each, and of the signs that are known."""
+    assert list(PRIMARIES) == list(FINDINGS)
+    declared = [one for own in PRIMARIES.values() for one in own.values()]
+    assert {one.expected for one in declared} == {">", "<", "!="}
+    assert 18 <= len(declared) <= 26
+
+
+def test_claims_about_paths_read_their_own_kind_and_columns():
+    summary = of_paths()
+    claimed = claims.over_paths("F4", summary, DOSE)
+    assert [(one.finding, one.name) for one in claimed] == [("F4", "between"), ("F4", "within")]
+    for claim, sign in zip(claimed, (1, -1), strict=True):
+        assert (claim.statement, claim.expected) == PRIMARIES["F4"][claim.name]
+        found = [one.estimate for one in (*claim.variants.values(), claim.published)]
+        np.testing.assert_allclose(found, sign * 3 * SLOPES, atol=0.05)
+        assert list(claim.variants) == VARIANTS
+        assert claim.effect == claim.variants[PRIMARY]
+        rows = summary[summary["kind"] == claim.name]
+        assert (claim.effect, claim.text) == DOSE(rows, PRIMARY)
+        assert (claim.published, claim.published_text) == DOSE(rows, "hff")
+
+
+def test_claims_may_be_of_one_kind_and_have_a_prefix():
+    (claim,) = claims.over_paths("F10", of_paths(), DOSE, kinds=["within"])
+    assert (claim.finding, claim.name) == ("F10", "within")
+    design = designs.against("num_train", 800, 100)
+    names = [one.name for one in claims.over_paths("F9", of_paths(), design, prefix="1/f, ")]
+    assert names == ["1/f, between", "1/f, within"]
+
+
+def test_networks_that_are_left_out_take_no_part():
+    summary = of_paths()
+    odd = summary[summary["num_train"] == 100].assign(num_train=1, included=False, num_paths=3)
+    odd[VARIANTS] = 99.0
+    assert claims.over_paths("F4", pd.concat([summary, odd]), DOSE) == claims.over_paths(
+        "F4", summary, DOSE
+    )
+
+
+def test_a_value_near_its_floor_takes_no_part():
+    """Less than ten times above it, of one network at one cutoff: power and share."""
+    summary = of_paths()
+    rows = summary.index[(summary["kind"] == "within")][:2]
+    summary.loc[rows[0], "floor_logits_2"] = summary.loc[rows[0], "power_logits_2"] / 9.9
+    summary.loc[rows[1], "floor_logits_4"] = summary.loc[rows[1], "power_logits_4"] / 10.1
+    between, within = claims.over_paths("F4", summary, DOSE)
+    assert not any(one.reason for one in between.variants.values())
+    lost = {name for name, one in within.variants.items() if one.reason}
+    assert lost == {"power_logits_2", "share_logits_2"}
+    (row,) = verdicts.judge([within.row()])
+    assert (row["verdict"], row["agreeing"]) == ("supported", "10/12")
+    summary.loc[rows[0], "floor_softmax_1"] = summary.loc[rows[0], PRIMARY]
+    _, within = claims.over_paths("F4", summary, DOSE)
+    assert within.effect.reason == stats.MISSING
+    assert verdicts.judge([within.row()])[0]["verdict"] == "not testable"
+
+
+def test_a_claim_about_waves_has_three_variants_and_the_published_minimum():
+    table = of_waves()
+    claim = claims.over_waves("F1", table, FREQUENCY)
+    assert (claim.name, claim.expected) == ("gain", "<")
+    assert list(claim.variants) == list(SUMMARIES)
+    found = [one.estimate for one in (*claim.variants.values(), claim.published)]
+    np.testing.assert_allclose(found, [-0.2, -0.4, -0.6, -0.8], atol=0.03)
+    assert (claim.effect, claim.text) == FREQUENCY(table, "mean_gain")
+
+
+def test_waves_below_one_period_take_no_part():
+    table = of_waves()
+    slow = table[table["frequency"] == 1].assign(frequency=0.1, included=False, mean_gain=-9.0)
+    assert claims.over_waves("F1", pd.concat([table, slow]), FREQUENCY) == claims.over_waves(
+        "F1", table, FREQUENCY
+    )
+
+
+# --- bad input: one clear line, or not testable with its reason
+
+
+def reasons(claimed):
+    """Of the effect and of the published one, each claim judged not testable where there is one."""
+    found = []
+    for row in verdicts.judge([json.loads(json.dumps(one.row())) for one in claimed]):
+        found.append((row["effect"]["reason"], row["published"]["reason"]))
+        assert (row["verdict"] == "not testable") == bool(found[-1][0])
+        assert (row["published_verdict"] == "not testable") == bool(found[-1][1])
+        assert found[-1][0] in verdicts.answer(claimed)
+    assert "nan" not in verdicts.answer(claimed)
+    assert verdicts.table(claimed)["why not"].tolist() == [one.effect.reason for one in claimed]
+    return found
+
+
+def test_a_protocol_that_cannot_resolve_its_cutoff_is_refused_in_one_line():
+    refused = r"^cutoff: got 0\.2; accepted: at most .* at spacing 0\.5 nu$"
+    with pytest.raises(StudyError, match=refused) as caught:
+        Protocol(num_pairs=300, spacing=0.5, cutoff=0.2)
+    assert "\n" not in str(caught.value)
+
+
+def test_fewer_than_100_matched_paths():
+    """Of one network and kind: that kind's claim; HFF is over all paths."""
+    summary = of_paths()
+    summary.loc[summary.index[summary["kind"] == "within"][3], "num_paths"] = 99
+    few = "99 matched paths; a verdict needs 100"
+    assert reasons(claims.over_paths("F4", summary, DOSE)) == [("", ""), (few, "")]
+    enough = summary.assign(num_paths=100)
+    assert reasons(claims.over_paths("F4", enough, DOSE)) == [("", ""), ("", "")]
+
+
+def test_a_dose_of_zero_is_left_out():
+    with_zero = of_paths(doses=[0, *DOSES])
+    positive = with_zero[with_zero["num_train"] > 0]
+    both = [claims.over_paths("F4", summary, DOSE) for summary in (with_zero, positive)]
+    assert [one.effect for one in both[0]] == [one.effect for one in both[1]]
+    assert [one.text for one in both[0]] == [f"{one.text} (0 left out)" for one in both[1]]
+
+
+@pytest.mark.parametrize("num_seeds", [1, 4])
+def test_too_few_seeds(num_seeds):
+    reason = f"n = {num_seeds} seeds; a verdict needs 5"
+    claimed = claims.over_paths("F4", of_paths(num_seeds), DOSE)
+    assert reasons(claimed) == [(reason, reason)] * 2
+    assert claimed[0].text == f"x {math.exp(claimed[0].effect.estimate / 3):.3f} a doubling of " + (
+        "the training set"
+    )
+    assert reasons([claims.over_waves("F1", of_waves(num_seeds), FREQUENCY)]) == [(reason, reason)]
+
+
+def test_equal_doses():
+    reason = "fewer than two values of the training set above 0"
+    claimed = claims.over_paths("F4", of_paths(doses=[100, 100]), DOSE)
+    assert reasons(claimed) == [(reason, reason)] * 2
+    reason = "fewer than two values of the wave's frequency above 0"
+    assert reasons([claims.over_waves("F1", of_waves(5, [2.0]), FREQUENCY)]) == [(reason, reason)]
+
+
+def test_a_control_that_is_missing():
+    """All of it, or of one seed. (Of a wave: see tests/measure, refused in one line.)"""
+    table = networks(5, arm=["smoothing", "f"])
+    summary = along_paths(table, lambda _: np.random.default_rng(0).normal(size=(10, 13)))
+    design = designs.against("arm", "f", "smoothing")
+    treated = summary[summary["arm"] == "f"]
+    absent = "no network with arm smoothing"
+    claimed = claims.over_paths("F9", treated, design, prefix="f, ")
+    assert reasons(claimed) == [(absent, absent)] * 2
+    partly = summary[(summary["arm"] == "f") | (summary["seed"] > 0)]
+    claimed = claims.over_paths("F9", partly, design, prefix="f, ")
+    assert reasons(claimed) == [(stats.MISSING, stats.MISSING)] * 2
+
+
+def test_no_network_is_included():
+    """As where all are below 60 % of the best one's accuracy, or there is none."""
+    for summary in (of_paths().assign(included=False), of_paths().iloc[:0]):
+        claimed = claims.over_paths("F4", summary, DOSE)
+        assert {one.effect.reason for one in claimed} == {"0 matched paths; a verdict needs 100"}
+        assert {verdict["verdict"] for verdict in verdicts.judge([c.row() for c in claimed])} == {
+            "not testable"
+        }
+
+
+def test_no_wave_has_a_period():
+    reason = "no wave has a period across the images"
+    claim = claims.over_waves("F1", of_waves().assign(included=False), FREQUENCY)
+    assert reasons([claim]) == [(reason, reason)]
+
+
+def test_a_premise_that_fails():
+    """Of the published claim too; no variant counts."""
+    reason = "no student is more accurate"
+    claimed = claims.over_paths("F4", of_paths(), DOSE, reason=reason)
+    assert reasons(claimed) == [(reason, reason)] * 2
+    assert [one.variants for one in claimed] == [{}, {}]
+
+
+# --- claims without a verdict, and rows
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "expected", "verdict"),
+    ("value", "expected", "met"),
     [
-        (-2, -1, "< 0", "supported"),
-        (1, 2, "< 0", "contradicted"),
-        (-1, 1, "< 0", "inconclusive"),
-        (1, 2, "> 0", "supported"),
-        (-2, -1, "> 0", "contradicted"),
-        (-1, 1, "> 0", "inconclusive"),
-        (0.91, 0.95, "> 0.9", "supported"),
-        (0.89, 0.95, "> 0.9", "inconclusive"),
-        (0.8, 0.89, "> 0.9", "contradicted"),
-        (-0.4, -0.3, "< -0.25", "supported"),
-        (1e-4, 2e-4, "< 1e-3", "supported"),
-        (2e-3, 3e-3, "< 1e-3", "contradicted"),
-        (-2, -1, "!= 0", "supported"),
-        (1, 2, "!= 0", "supported"),
-        (-1, 1, "!= 0", "inconclusive"),
-        (1, 2, "!= 3", "supported"),
-        (1, 2, "!= 1.5", "inconclusive"),
+        (0.25, "> 0.2", True),
+        (0.25, "< 0.3", True),
+        (0.25, "> 0.3", False),
+        (0.25, "< 0.25", False),  # the inequality is strict
+        (1e-7, "< 1e-6", True),
+        (math.nan, "> 0", False),
     ],
 )
-def test_verdict(low, high, expected, verdict):
-    assert claim(low, high, expected).verdict == verdict
+def test_a_number_meets_its_inequality_or_not(value, expected, met):
+    claim = exact("01", "s", value, expected)
+    assert (claim.effect.reason == "") == met
+    assert claim.text.endswith(expected)
 
 
-@pytest.mark.parametrize("bounds", [(-1, 0), (0, 1), (0, 0)])
-@pytest.mark.parametrize("expected", ["< 0", "> 0", "!= 0"])
-def test_a_bound_that_touches_the_threshold_leaves_the_claim_open(bounds, expected):
-    assert claim(*bounds, expected).verdict == "inconclusive"
-
-
-@pytest.mark.parametrize("bounds", [(math.nan, math.nan), (1, math.nan), (math.nan, -1)])
-@pytest.mark.parametrize("expected", ["< 0", "> 0", "!= 0"])
-def test_a_claim_without_an_interval_is_open(bounds, expected):
-    assert claim(*bounds, expected).verdict == "inconclusive"
-
-
-@pytest.mark.parametrize(
-    ("value", "expected", "verdict"),
-    [
-        (0.25, "> 0.2", "supported"),
-        (0.25, "< 0.3", "supported"),
-        (0.25, "> 0.3", "contradicted"),
-        (0.25, "< 0.2", "contradicted"),
-        (0.25, "> 0.25", "contradicted"),  # the inequality is strict
-        (0.25, "< 0.25", "contradicted"),
-        (0.25, "!= 0", "supported"),
-        (math.nan, "> 0", "inconclusive"),
-    ],
-)
-def test_a_number_is_its_own_interval_and_never_open(value, expected, verdict):
-    exact = claims.exact("01", "s", "t", value, expected)
-    assert (exact.low, exact.high) == pytest.approx((value, value), abs=0, nan_ok=True)
-    assert exact.verdict == verdict
-
-
-EXPECTED = ["", "<0", "0", "<= 0", "== 1", "< ", "< zero", "< 1.2.3", "< .", "< -", "< 1 "]
-EXPECTED += ["> 1e", "< nan", "!="]
-
-
-@pytest.mark.parametrize("expected", EXPECTED)
+@pytest.mark.parametrize("expected", ["", "<0", "0", "<= 0", "== 1", "!= 0", "< "])
 def test_expectation_that_cannot_be_read(expected):
     with pytest.raises(StudyError, match=r"^expected: got .*accepted: an inequality"):
-        claim(1, 2, expected)
-
-
-def test_over_seeds_is_a_bootstrap_of_the_mean():
-    values = [1.0, 2.0, 3.0, 4.0, 5.0]
-    mean = claims.over_seeds("F1", "published", "s", "t", values, range(5), "> 0", "line|column")
-    assert (mean.estimate, mean.n, mean.unit, mean.verdict) == (3.0, 5, "seeds", "supported")
-    assert mean.headline == "line|column"
-    half = 1.96 * np.std(values) / math.sqrt(5)
-    assert mean.low == pytest.approx(3 - half, abs=0.2)
-    assert mean.high == pytest.approx(3 + half, abs=0.2)
-
-
-def test_over_seeds_resamples_seeds_and_not_values():
-    """Two values a seed, far apart: of each seed alone the mean is 3."""
-    mean = claims.over_seeds("F1", "published", "s", "t", [1, 5, 0, 6], [0, 0, 1, 1], "> 2")
-    assert (mean.low, mean.estimate, mean.high, mean.n) == (3, 3, 3, 2)
-
-
-def test_one_seed_is_inconclusive():
-    alone = claims.over_seeds("F1", "published", "s", "t", [1.0], [0], "> 0")
-    assert (alone.verdict, alone.estimate, alone.n) == ("inconclusive", 1.0, 1)
-
-
-@pytest.mark.parametrize("values", [[1.0, math.nan], [1.0, math.inf], [-math.inf, 1.0], []])
-def test_statistic_that_is_not_finite_is_inconclusive_and_has_no_estimate(values):
-    for expected in ("> 0", "< 0"):
-        seeds = range(len(values))
-        over = claims.over_seeds("F1", "published", "s", "t", values, seeds, expected)
-        assert over.verdict == "inconclusive"
-        assert math.isnan(over.estimate)
-        assert over.n == len(values[:1])
-
-
-def moving(signs, steps=4):
-    """A column y that rises (1), falls (-1) or stays (0) with x, by seed."""
-    x = np.arange(float(steps))
-    parts = [pd.DataFrame({"seed": s, "x": x, "y": sign * x**3}) for s, sign in enumerate(signs)]
-    return pd.concat(parts).sample(frac=1, random_state=0)
-
-
-@pytest.mark.parametrize(
-    ("signs", "verdicts"),
-    [
-        ((1, 1, 1), {"> 0": "supported", "< 0": "contradicted", "!= 0": "supported"}),
-        ((-1, -1, -1), {"> 0": "contradicted", "< 0": "supported", "!= 0": "supported"}),
-        ((1, -1, 1), {"> 0": "inconclusive", "< 0": "inconclusive", "!= 0": "inconclusive"}),
-        ((0, 0, 0), {"> 0": "inconclusive", "< 0": "inconclusive", "!= 0": "inconclusive"}),
-    ],
-)
-def test_trend_is_the_mean_rank_correlation_over_seeds(signs, verdicts):
-    for expected, verdict in verdicts.items():
-        trend = claims.trend("F1", "corrected", "s", moving(signs), "x", "y", expected)
-        assert trend.verdict == verdict
-        assert trend.estimate == pytest.approx(np.mean(signs))
-        assert (trend.n, trend.unit) == (3, "seeds")
-        assert trend.statistic == "Spearman correlation of x and y"
-
-
-def correlated(correlation, n=400, seed=0):
-    """x and y of a linear correlation, and both plus what they have in common with z."""
-    rng = np.random.default_rng(seed)
-    x, noise, z = rng.normal(size=(3, n))
-    y = correlation * x + math.sqrt(1 - correlation**2) * noise
-    columns = {"x": x, "y": y, "z": z, "x with z": x + 2 * z, "y with z": y + 2 * z}
-    return pd.DataFrame(columns)
-
-
-@pytest.mark.parametrize(
-    ("correlation", "verdicts"),
-    [
-        (0.7, {"> 0": "supported", "< 0": "contradicted", "!= 0": "supported"}),
-        (-0.7, {"> 0": "contradicted", "< 0": "supported", "!= 0": "supported"}),
-        (0.0, {"> 0": "inconclusive", "< 0": "inconclusive", "!= 0": "inconclusive"}),
-    ],
-)
-def test_verdicts_over_runs(correlation, verdicts):
-    for expected, verdict in verdicts.items():
-        table = correlated(correlation, 100)
-        over = claims.over_runs("F1", "corrected", "s", table, "x", "y", expected)
-        assert over.verdict == verdict
-
-
-def test_over_runs_sees_what_is_left_given_a_third_column():
-    table, columns = correlated(0.0), ("x with z", "y with z")
-    alone = claims.over_runs("F11", "corrected", "s", table, *columns, "> 0.5", headline="line")
-    given = claims.over_runs("F11", "corrected", "s", table, *columns, "> 0", given="z")
-    assert (alone.verdict, given.verdict) == ("supported", "inconclusive")
-    assert alone.statistic == "Spearman correlation of x with z and y with z"
-    assert given.statistic == f"{alone.statistic} given z"
-    assert (alone.headline, alone.unit, alone.n) == ("line", "runs", 400)
-    standard_error = 1 / math.sqrt(400 - 4)
-    assert given.high - given.low == pytest.approx(2 * 1.96 * standard_error, rel=0.2)
-
-
-@pytest.mark.parametrize("given", [None, "z"])
-def test_over_runs_counts_the_rows_that_have_every_value(given):
-    table = correlated(0.5, 33)
-    table.loc[[3, 8], "y"] = math.nan
-    table.loc[11, "z"] = math.nan
-    over = claims.over_runs("F11", "corrected", "s", table, "x", "y", "> 0", given)
-    n = 31 if given is None else 30
-    assert over.n == n
-    assert f"n = {n} runs" in over.line()
-    assert math.isfinite(over.low)
-
-
-@pytest.mark.parametrize("rows", [0, 1])
-def test_over_fewer_than_two_runs_nothing_is_claimed(rows):
-    over = claims.over_runs("F11", "corrected", "s", correlated(0.5, rows), "x", "y", "> 0")
-    assert (over.n, over.verdict) == (rows, "inconclusive")
-    assert math.isnan(over.estimate)
-
-
-KINDS = ("between", "within")
-ROWS = [(kind, *row) for kind in KINDS for row in PATH_MEASURES]
-
-
-def flat_summary(seeds=3, steps=4):
-    """What `measure.sweep` gives, every measure of path constant."""
-    columns = {column: 0.5 for _, column, _, _ in PATH_MEASURES}
-    selections = [(kind, selection) for kind in KINDS for selection in ("all", "correct")]
-    rows = [
-        {"kind": kind, "selection": selection, "seed": seed, "x": float(step), **columns}
-        for kind, selection in selections
-        for seed in range(seeds)
-        for step in range(steps)
-    ]
-    return pd.DataFrame(rows)
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize(
-    ("kind", "name", "column", "selection", "title"), ROWS, ids=[f"{r[0]}, {r[4]}" for r in ROWS]
-)
-def test_path_trends_reads_each_claim_from_its_own_rows(kind, name, column, selection, title, sign):
-    """One column moves, on paths of one kind and selection: one claim sees it."""
-    summary = flat_summary()
-    moved = (summary["kind"] == kind) & (summary["selection"] == selection)
-    summary.loc[moved, column] += sign * summary.loc[moved, "x"]
-    claimed = claims.path_trends("F2", summary, "x", "training time")
-    (seen,) = [one for one in claimed if one.estimate != 0]
-    assert seen.estimate == pytest.approx(sign)
-    assert (seen.measure, seen.finding, seen.n) == (name, "F2", 3)
-    assert seen.statement.startswith(f"{kind} classes, {title} ")
-    assert seen.verdict == ("supported" if (sign > 0) == (kind == "between") else "contradicted")
-
-
-@pytest.mark.parametrize(
-    ("expected", "signs", "words"),
-    [
-        ({}, ("> 0", "< 0"), ("rises", "falls")),
-        ({"between": "< 0"}, ("< 0", "< 0"), ("falls", "falls")),
-        ({"between": "!= 0", "within": "!= 0"}, ("!= 0", "!= 0"), ("changes", "changes")),
-    ],
-)
-def test_path_trends_gives_a_claim_per_kind_and_measure(expected, signs, words):
-    claimed = claims.path_trends("F4", flat_summary(), "x", "more images", **expected)
-    sign, word = dict(zip(KINDS, signs, strict=True)), dict(zip(KINDS, words, strict=True))
-    assert [(one.statement, one.measure, one.expected) for one in claimed] == [
-        (f"{kind} classes, {title} {word[kind]} with more images", name, sign[kind])
-        for kind, name, _, _, title in ROWS
-    ]
-    headlines = {one.headline for one in claimed} - {""}
-    assert headlines == {
-        f"{kind} classes: {word[kind]} with more images|{column}"
-        for kind in KINDS
-        for column in ("published", "corrected", "corrected, logits")
-    }
-
-
-def words(line):
-    return " ".join(line.split())
-
-
-def test_line_of_an_exact_claim():
-    line = claims.exact("01", "one is more than a half", "one", 1.0, "> 0.5").line()
-    assert words(line) == "01 exact supported exact one is more than a half [1.000 > 0.5]"
+        exact("01", "s", 1.0, expected)
 
 
 @pytest.mark.parametrize("value", [-1e-9, -0.0, 0.0])
 def test_zero_has_no_sign(value):
-    assert "[0.000 < 1]" in claims.exact("01", "s", "t", value, "< 1").line()
-    assert "[0.0 < 1]" in claims.exact("01", "s", "t", value, "< 1", decimals=1).line()
+    assert exact("01", "s", value, "< 1").text == "0.000 < 1"
 
 
-def test_line_of_a_claim_about_seeds_has_no_number_that_differs_between_machines():
-    lines = {words(claim(low, 2.0, "> 0").line()) for low in (0.5, 0.51)}
-    assert lines == {"F1 corrected supported n = 5 seeds it is so"}
+def test_a_description_has_no_name_and_no_expectation():
+    effect, text = DOSE(of_paths().query("kind == 'within'"), PRIMARY)
+    claim = claims.described("F4", "s", effect, text)
+    assert (claim.name, claim.expected, claim.effect, claim.text) == ("", "", effect, text)
+    assert verdicts.judge([claim.row()]) == []
 
 
-def test_lines_are_shown_aligned(capsys):
-    other = claim(-1, 2, "> 0", finding="F11", measure="published", n=1000, unit="runs")
-    claimed = [claim(1, 2, "> 0"), other, claims.exact("01", "it is so", "t", 0.0, "< 1")]
-    claims.show(claimed)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines == [one.line() for one in claimed]
-    assert len({line.index("it is so") for line in lines}) == 1
+def test_a_row_is_plain_values():
+    (claim,) = claims.over_paths("F10", of_paths(), DOSE, kinds=["within"])
+    row = claim.row()
+    assert json.loads(json.dumps(row)) == row
+    assert row["effect"]["estimate"] == claim.effect.estimate
+    assert row["published"]["p"] == claim.published.p
+    assert row["variants"][PRIMARY] == [claim.effect.estimate, claim.effect.p]
+    assert exact("01", "s", 1.0, "> 0").row()["published"] is None
 
 
-def test_table_has_a_row_a_claim_and_three_digits():
-    table = claims.table([claim(1, 2, "> 0"), claim(-2 / 3, -1 / 3, "> 0", finding="F2")])
-    assert table.index.tolist() == ["F1", "F2"]
-    assert table["verdict"].tolist() == ["supported", "contradicted"]
-    assert table["estimate"].astype(float).tolist() == [1.5, -0.5]
-    assert table["low"].astype(float).tolist() == [1, -0.667]
+def test_statements_are_about_what_is_measured():
+    for own in PRIMARIES.values():
+        for name, (statement, expected) in own.items():
+            words = {">": "rise|lower|more", "<": "fall", "!=": "change"}[expected]
+            assert re.search(words, statement), statement
+            kind = name.rpartition(" ")[2]
+            if kind in ("between", "within"):
+                assert statement.startswith(f"{kind} classes, it ")

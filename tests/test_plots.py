@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from lib import plots
-from lib.measure import PATH_MEASURES
+from lib.measure import PRIMARY, spectra
+from tests.simulated import along_paths, networks
 
 
 @pytest.fixture(autouse=True)
@@ -18,13 +19,6 @@ def close():
 def curves(ax):
     """The values of every line that is drawn."""
     return [line.get_ydata().tolist() for line in ax.get_lines() if len(line.get_ydata())]
-
-
-def legend_of(figure):
-    """Title and labels of the one legend of a figure."""
-    own = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
-    (legend,) = [*figure.legends, *own]
-    return legend.get_title().get_text(), [text.get_text() for text in legend.get_texts()]
 
 
 def two_arms(**shift):
@@ -78,65 +72,89 @@ def test_a_row_has_a_panel_a_table():
     assert curves(alone) == [[3.5, 6.5]]
 
 
-def summary(values):
-    """What `measure.sweep` gives of two seeds: (kind, selection) -> each measure's value."""
-    columns = {column for _, column, _, _ in PATH_MEASURES}
-    rows = [
-        {
-            "kind": kind,
-            "selection": selection,
-            "seed": seed,
-            "width": 4,
-            "test_accuracy": value / 10,
-        }
-        | dict.fromkeys(columns, value)
-        for (kind, selection), value in values.items()
-        for seed in (0, 1)
-    ]
-    return pd.DataFrame(rows)
+LEVELS = {"between": 4.0, "within": 2.0}
 
 
-VALUES = {
-    ("within", "all"): 1.0,
-    ("within", "correct"): 2.0,
-    ("between", "all"): 3.0,
-    ("between", "correct"): 4.0,
-}
+def summary(widths=(4, 8), num_seeds=2):
+    """What `measure.sweep` gives: every measure 2 within classes and 4 between; seed 1 one more."""
+    table = networks(num_seeds, width=list(widths), model=[f"mlp-1-{width}" for width in widths])
+    table["test_accuracy"] = 0.9 - table["width"] / 100
+
+    def logarithms(kind):
+        return np.log(LEVELS[kind] + table["seed"].to_numpy())[:, None]
+
+    return along_paths(table, logarithms)
 
 
-def test_the_published_panel_shows_all_paths_and_the_corrected_one_those_with_correct_ends():
-    plots.published_and_corrected(summary(VALUES), "width", "width", cutoff=0.2, title="networks")
-    published, corrected = plt.gcf().axes
-    assert (sorted(curves(published)), sorted(curves(corrected))) == ([[1], [3]], [[2], [4]])
-    assert published.get_ylabel() == "HFF"
-    assert "0.2 cycles/nu" in corrected.get_ylabel()
+def means_in(ax):
+    """Of the curves over two widths."""
+    lines = [line for line in ax.get_lines() if line.get_marker() != "x"]
+    values = [tuple(np.round(line.get_ydata(), 9)) for line in lines]
+    return sorted(value for value in values if len(value) == 2)
+
+
+def test_hff_and_power_out_of_band_stand_side_by_side_with_the_floor():
+    options = {"cutoff": 0.2, "xlabel": "width", "title": "networks"}
+    left, right = plots.published_and_out_of_band(summary(), "width", **options)
+    measured = [(2.5, 2.5), (4.5, 4.5)]
+    assert means_in(left) == measured
+    assert means_in(right) == [(0.025, 0.025), (0.045, 0.045), *measured]
+    assert "Published" in left.get_title()
+    assert right.get_ylabel() == "power above 0.2 cycles/nu"
+    assert (left.get_yscale(), right.get_yscale()) == ("linear", "log")
+    assert "150" in " ".join(text.get_text() for text in left.figure.texts)  # matched paths
+
+
+def test_networks_that_are_left_out_of_the_matched_paths_are_crosses():
+    table = summary((4, 8, 16))
+    table.loc[table["width"] == 16, "included"] = False
+    axes = plots.published_and_out_of_band(table, "width", 0.2, xlabel="width")
+    for ax in axes:
+        assert means_in(ax)[-2:] == [(2.5, 2.5), (4.5, 4.5)]
+        crosses = [line for line in ax.get_lines() if line.get_marker() == "x"]
+        drawn = {tuple(point.round(9)) for line in crosses for point in line.get_xydata()}
+        assert drawn == {(16, value) for value in (2, 3, 4, 5)}
+
+
+@pytest.mark.parametrize("hue", ["width", "model"])
+def test_power_above_f_has_a_panel_a_kind_and_output(hue):
+    table = spectra(summary(), cutoff=0.3)
+    grid = plots.power_above(table, hue, legend="network")
+    assert set(grid.axes_dict) == {(k, o) for k in LEVELS for o in ("softmax", "logits")}
+    for (kind, output), ax in grid.axes_dict.items():
+        level = LEVELS[kind] + 0.5
+        drawn = [line.get_data() for line in ax.get_lines() if len(line.get_xdata())]
+        assert len(drawn) == 3  # two networks and the floor
+        for x, _ in drawn:
+            np.testing.assert_allclose(x, [0.3, 0.6, 1.2])
+        found = sorted(y[0] for _, y in drawn)
+        assert found == pytest.approx([level / 100, level, level])
+        assert kind in ax.get_title()
+        assert ("logits" in ax.get_title()) == (output == "logits")
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert grid.legend.get_title().get_text() == "network"
 
 
 def test_accuracy_is_drawn_against_both_measures_within_and_between_classes():
-    table = summary(VALUES).assign(model="mlp")
-    plots.against_accuracy(table, "model", 0.2, "networks")
-    points = {tuple(ax.collections[0].get_offsets()[0]): ax.get_title() for ax in plt.gcf().axes}
-    expected = {(0.1, 1.0): "within", (0.2, 2.0): "within", (0.3, 3.0): "between"}
-    expected[0.4, 4.0] = "between"
-    assert points == {point: f"{kind} classes" for point, kind in expected.items()}
-    assert legend_of(plt.gcf()) == ("model", ["mlp"])
+    axes = plots.against_accuracy(summary(), "model", 0.2, "networks")
+    assert [ax.get_title() for ax in axes.flat] == ["between classes", "within classes"] * 2
+    for ax in axes.flat:
+        level = LEVELS[ax.get_title().split()[0]] + 0.5
+        points = {tuple(np.round(one, 9)) for line in ax.get_lines() for one in line.get_xydata()}
+        assert {(0.14, level), (0.18, level)} <= points  # test errors
+        assert {text.get_text() for text in ax.texts} == {"1", "2"}
+    key = " ".join(text.get_text() for text in axes[0, 0].figure.texts)
+    assert "1  mlp-1-4\n2  mlp-1-8" in key
+    assert PRIMARY not in key
 
 
-def test_spectra_have_a_panel_a_kind_and_representation():
-    kinds, views = ("within", "between"), ("softmax", "calibrated", "logits")
-    pairs = [(kind, view) for kind in kinds for view in views]
-    rows = [
-        {"kind": kind, "representation": view, "seed": 0, "model": "mlp", "power": number + step}
-        | {"cycles_per_nu": float(step)}
-        for number, (kind, view) in enumerate(pairs, 1)
-        for step in (0, 1)
-    ]
-    plots.spectra(pd.DataFrame(rows), "model", cutoff=0.3, legend="network")
-    panels = {ax.get_title(): ax for ax in plt.gcf().axes}
-    for number, (kind, view) in enumerate(pairs, 1):
-        (ax,) = (ax for name, ax in panels.items() if name.startswith(f"{kind} classes, {view}"))
-        drawn = [line.get_data() for line in ax.get_lines() if len(line.get_xdata())]
-        drawn = sorted([list(x), list(y)] for x, y in drawn)
-        assert drawn == [[[0, 1], [number, number + 1]], [[0.3, 0.3], [0, 1]]]  # and the cutoff
-        assert ax.get_yscale() == "log"
-    assert legend_of(plt.gcf()) == ("network", ["mlp"])
+def test_the_null_band_is_shaded():
+    band = pd.DataFrame({"epoch": [1, 1, 2], "low": [-0.1, -0.2, -0.3], "high": [0.1, 0.3, 0.2]})
+    ax = plt.subplots()[1]
+    plots.null_band(ax, band, "epoch")
+    corners = ax.collections[0].get_paths()[0].vertices
+    assert {tuple(one) for one in corners} >= {(1, -0.2), (1, 0.3), (2, -0.3), (2, 0.2)}
+    ax = plt.subplots()[1]
+    plots.null_band(ax, band)
+    (patch,) = ax.patches
+    assert (patch.get_y(), patch.get_y() + patch.get_height()) == pytest.approx((-0.3, 0.3))

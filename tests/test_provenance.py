@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from lib import provenance, runs
-from lib.claims import exact, over_seeds
+from lib.claims import described, exact
 from lib.parameters import ROOT, StudyError, hash_of
+from lib.stats import Effect
 
 
 @pytest.fixture
@@ -42,16 +43,16 @@ def notebook(**parameters):
 def test_record_leaves_claims_runs_and_parameters_in_the_notebook(configure, store, recorded):
     run = runs.find_or_execute(configure(), "cpu")
     claimed = [
-        exact("01", "s", "t", 1.0, "> 0"),
-        over_seeds("F1", "published", "s", "t", [], [], "> 0"),
+        exact("01", "s", 1.0, "> 0"),
+        described("F1", "s", Effect(math.nan, n=1, reason="one seed"), "no estimate"),
     ]
     namespace = notebook(dataset="npz:/home/me/mine.npz", seeds=[0, 1])
     payload, text = recorded(claimed, [run, run], namespace)
     assert json.loads(json.dumps(payload, allow_nan=False)) == payload
     assert payload["runs"] == [run.key]
     assert payload["parameters"] == {"dataset": "npz:mine.npz", "seeds": [0, 1]}
-    assert [row["verdict"] for row in payload["claims"]] == ["supported", "inconclusive"]
-    assert [row["low"] for row in payload["claims"]] == [1.0, None]
+    assert [row["effect"]["estimate"] for row in payload["claims"]] == [1.0, None]
+    assert [row["effect"]["reason"] for row in payload["claims"]] == ["", "one seed"]
     assert payload["versions"]["torch"] == torch.__version__
     assert payload["versions"]["numpy"] == np.__version__
     lines = dict(line.split(maxsplit=1) for line in text.splitlines())
@@ -64,7 +65,7 @@ def test_record_leaves_claims_runs_and_parameters_in_the_notebook(configure, sto
 
 
 def test_record_without_a_run_names_the_device_that_measured(recorded):
-    payload, text = recorded([exact("01", "s", "t", math.pi, "> 3")], [], notebook(), "an abacus")
+    payload, text = recorded([exact("01", "s", math.pi, "> 3")], [], notebook(), "an abacus")
     assert payload["runs"] == []
     lines = dict(line.split(maxsplit=1) for line in text.splitlines())
     assert (lines["device"], lines["runs"]) == ("an abacus", "none trained")
@@ -78,7 +79,7 @@ def test_record_of_no_claim_is_refused():
 def test_record_checks_the_parameters():
     namespace = notebook(device="tpu")
     with pytest.raises(StudyError, match=r"^device: got 'tpu'"):
-        provenance.record([exact("01", "s", "t", 1.0, "> 0")], [], namespace)
+        provenance.record([exact("01", "s", 1.0, "> 0")], [], namespace)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")

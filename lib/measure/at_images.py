@@ -2,8 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import scipy.optimize
-import scipy.special
 import torch
 
 from lib.measure.forward import Forward, usual_batch
@@ -14,18 +12,6 @@ EXACT_CLASSES = 100  # the Jacobian of more outputs is estimated by random proje
 NUM_PROJECTIONS = 8
 MOST_IMAGES, MOST_NUMBERS = 500, 2**23  # looked at, and pixels that they may have together
 MOST_PROJECTED_IMAGES = 32  # so that networks of 1,000 classes spend their time along paths
-
-
-def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature that minimises the cross-entropy of logits (n, C) against labels (n,)."""
-    logits = np.asarray(logits, dtype=np.float64)
-
-    def loss(log_temperature: float) -> float:
-        scaled = scipy.special.log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -scaled[np.arange(len(labels)), labels].mean()
-
-    best = scipy.optimize.minimize_scalar(loss, bounds=(-4, 4), method="bounded")
-    return float(np.exp(best.x))
 
 
 def jacobian_norms(model, images: torch.Tensor, batch_size: int = 100) -> np.ndarray:
@@ -51,22 +37,6 @@ def jacobian_norms(model, images: torch.Tensor, batch_size: int = 100) -> np.nda
     return torch.cat(norms).cpu().numpy()
 
 
-def frequency_principle(images: torch.Tensor, labels, outputs) -> tuple[float, float]:
-    """Relative errors of outputs (n, C) against labels (n,) at images (n, C, H, W), in their low
-    and their high frequencies ("Frequency principle", Xu et al.). Low: smoothed over the samples by
-    a Gaussian kernel as wide as half the median distance to the nearest tenth; high: the rest."""
-    distances = torch.cdist(images.flatten(1), images.flatten(1))
-    width = distances.quantile(0.1, dim=1).median() / 2
-    kernel = torch.exp(-(distances**2) / (2 * width**2)).double()
-    kernel /= kernel.sum(1, keepdim=True)
-    targets = torch.nn.functional.one_hot(labels, outputs.shape[1]).double()
-    error = targets - outputs.double()
-    low_targets, low_error = kernel @ targets, kernel @ error
-    low = low_error.norm() / low_targets.norm()
-    high = (error - low_error).norm() / (targets - low_targets).norm()
-    return low.item(), high.item()
-
-
 def num_images(forward: Forward) -> int:
     """How many test images `at_images` looks at."""
     fitting = max(20, MOST_NUMBERS // forward.dataset.x_test[0].numel())
@@ -76,13 +46,10 @@ def num_images(forward: Forward) -> int:
 
 def at_images(forward: Forward) -> pd.DataFrame:
     """One row, over the first test images: jacobian_norm with its 95 % bootstrap interval over
-    images (jacobian_low, jacobian_high), low_error and high_error of `frequency_principle`."""
+    images (jacobian_low, jacobian_high)."""
     images = forward.normalized(forward.dataset.x_test[: num_images(forward)])
-    labels = forward.dataset.y_test[: len(images)].to(forward.device)
-    outputs = torch.cat([forward(part).softmax(1) for part in images.split(forward.batch_size)])
     size = usual_batch(images.shape[1:], torch.device("cpu"))  # a graph takes memory on a GPU, too
     norms = jacobian_norms(forward.model, images, size)
     interval = bootstrap(norms, np.arange(len(norms)), 1000)[:3]
-    row = (*interval, *frequency_principle(images, labels, outputs))
-    names = ("jacobian_norm", "jacobian_low", "jacobian_high", "low_error", "high_error")
-    return pd.DataFrame([row], columns=names)
+    names = ("jacobian_norm", "jacobian_low", "jacobian_high")
+    return pd.DataFrame([interval], columns=names)

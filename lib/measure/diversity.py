@@ -7,6 +7,7 @@ import torch
 from lib.data import Dataset
 from lib.measure.forward import usual_batch
 from lib.measure.network import Measurement
+from lib.measure.tables import with_shares
 
 DIVERSITIES = {
     "pixel_distance": "mean pixel distance",
@@ -64,11 +65,12 @@ def of_classes(dataset: Dataset, reference: np.ndarray | None = None) -> pd.Data
 
 def within_classes(measurement: Measurement, dataset: Dataset) -> pd.DataFrame:
     """The paths of a measurement that join two images of a class, with a column label."""
-    within = measurement.paths[measurement.paths["kind"] == "within"]
+    within = with_shares(measurement.paths).query("kind == 'within'")
     return within.assign(label=dataset.y_test.numpy()[within["a"]])
 
 
-def by_class(within: pd.DataFrame, column: str, selection: str) -> pd.Series:
-    """Mean of a measure over each class's paths, all or those with correct ends (NaN for none)."""
-    chosen = within[column].where(within["correct"] | (selection == "all"))
+def by_class(within: pd.DataFrame, column: str) -> pd.Series:
+    """Mean of a measure over each class's paths: of HFF over all, of others over those whose two
+    ends are classified correctly (NaN for none)."""
+    chosen = within[column].where(within["correct"] | (column == "hff"))
     return chosen.groupby(within["label"]).mean()

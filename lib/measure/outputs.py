@@ -55,17 +55,18 @@ def outputs_along(forward: Forward, joined: Joined) -> Iterator[tuple[np.ndarray
 
 
 def aliasing(model, dataset: Dataset, protocol, device="auto") -> float:
-    """How far the share of power above the cutoff moves when the spacing of a Protocol is halved:
-    the largest relative change of its mean over up to 16 paths (half within, half between), of
-    softmax or logits. 0: the spacing is narrow enough."""
+    """How far power out of band moves when the spacing of a Protocol is quartered: the largest
+    relative change of its mean over up to 16 paths (half within, half between), of softmax or
+    logits. 0: the spacing is narrow enough."""
     count = min(ALIASING_PAIRS, max(2, protocol.num_pairs // 5), protocol.num_pairs)
-    narrow = dataclasses.replace(protocol, num_pairs=count, spacing=protocol.spacing / 2)
-    forward, shares = Forward(model, dataset, device), []
+    narrow = dataclasses.replace(protocol, num_pairs=count, spacing=protocol.spacing / 4)
+    forward, powers = Forward(model, dataset, device), []
     for joined in narrow.joined(dataset, forward.device).values():
         for _, logits in outputs_along(forward, joined):
-            views = (logits.double().softmax(-1), logits)
-            grids = [(view[:, ::step], step * narrow.spacing) for view in views for step in (1, 2)]
-            shares.append(torch.stack([spectrum.power_above(*g, protocol.cutoff) for g in grids]))
-    fine, wide = torch.cat(shares, 1).mean(1).cpu().reshape(2, 2).T.numpy()
-    changes = np.abs(wide - fine) / np.maximum(np.maximum(wide, fine), 1e-9)
+            views = (logits.double().softmax(-1), logits.double())
+            grids = [(view[:, ::step], step * narrow.spacing) for view in views for step in (1, 4)]
+            power = [spectrum.out_of_band_power(*grid, protocol.cutoff) for grid in grids]
+            powers.append(torch.stack(power))
+    fine, wide = torch.cat(powers, 1).mean(1).cpu().reshape(2, 2).T.numpy()
+    changes = np.abs(wide - fine) / np.maximum(np.maximum(wide, fine), 1e-300)
     return float(changes.max())

@@ -12,6 +12,7 @@ from lib.measure.forward import usual_batch
 from lib.parameters import StudyError, check
 
 POLYGON_SIDES = 32
+MOST_TRIED = 40  # candidates for each pair that is asked for
 
 
 def linear(start: torch.Tensor, end: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
@@ -73,41 +74,57 @@ STRAIGHT = {path.__name__: path for path in (linear, random_direction)}
 PATHS = STRAIGHT | {path.__name__: path for path in (slerp, fourier_amplitude, fourier_phase)}
 
 
-def _draw(groups: list, num_pairs: int, rng: np.random.Generator) -> np.ndarray:
+def _draw(groups: list, num_pairs: int, rng: np.random.Generator, keep) -> np.ndarray:
     """(num_pairs, 2), no pair twice, as many from each of `groups` (first, second, name): an index
-    of `first` and one of `second`, unordered where these are the same."""
+    of `first` and one of `second`, unordered where these are the same. keep: pairs (n, 2) -> which
+    of them may be drawn, (n,) bool."""
     pairs, parts = [], np.array_split(np.arange(num_pairs), len(groups))
     for (first, second, name), part in zip(groups, parts, strict=True):
         same = first is second
         available = len(first) * (len(first) - 1) // 2 if same else len(first) * len(second)
-        if len(part) > available:
+        drawn = np.empty((0, 2), int)
+        if len(part) <= available:
+            order = rng.choice(available, min(available, MOST_TRIED * len(part)), replace=False)
+            triangle = np.triu_indices(len(first), 1) if same else None
+            for chosen in np.split(order, range(2 * len(part), len(order), 2 * len(part) or 1)):
+                rows, columns = np.divmod(chosen, len(second))
+                if same:
+                    rows, columns = (index[chosen] for index in triangle)
+                some = np.stack([first[rows], second[columns]], axis=1)
+                drawn = np.concatenate([drawn, some[keep(some)]])[: len(part)]
+                if len(drawn) == len(part):
+                    break
+        if len(drawn) < len(part):
             wanted = f"{len(part)} pairs of {name} asked for"
-            raise StudyError(f"num_pairs: {wanted}; accepted: at most {available}")
-        chosen = rng.choice(available, len(part), replace=False)
-        rows, columns = np.divmod(chosen, len(second))
-        if same:
-            rows, columns = (index[chosen] for index in np.triu_indices(len(first), 1))
-        pairs.append(np.stack([first[rows], second[columns]], axis=1))
+            most = f"at most {available}, and of these the long enough ones"
+            raise StudyError(f"num_pairs: {wanted}; accepted: {most}")
+        pairs.append(drawn)
     return np.concatenate(pairs)
 
 
-def within_class_pairs(labels, num_pairs: int, seed: int) -> np.ndarray:
-    """(num_pairs, 2) indices of two images of one class, as many of each class, no pair twice."""
+def _every(pairs: np.ndarray) -> np.ndarray:
+    return np.ones(len(pairs), bool)
+
+
+def within_class_pairs(labels, num_pairs: int, seed: int, keep=_every) -> np.ndarray:
+    """(num_pairs, 2) indices of two images of one class, as many of each class, no pair twice.
+    keep: pairs (n, 2) -> (n,) bool, which may be drawn."""
     labels = np.asarray(labels)
     members = {label: np.flatnonzero(labels == label) for label in np.unique(labels)}
     groups = [(own, own, f"class {label}") for label, own in members.items()]
-    return _draw(groups, num_pairs, np.random.default_rng(seed))
+    return _draw(groups, num_pairs, np.random.default_rng(seed), keep)
 
 
-def between_class_pairs(labels, num_pairs: int, seed: int) -> np.ndarray:
-    """(num_pairs, 2) indices of images of two classes, as many of each two, no pair twice."""
+def between_class_pairs(labels, num_pairs: int, seed: int, keep=_every) -> np.ndarray:
+    """(num_pairs, 2) indices of images of two classes, as many of each two, no pair twice. keep: as
+    of `within_class_pairs`."""
     labels, rng = np.asarray(labels), np.random.default_rng(seed)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     groups = [(*both, "two classes") for both in itertools.combinations(members, 2)]
     if not groups:
         raise StudyError("num_pairs: pairs of two classes asked for, but all labels are equal")
     order = rng.permutation(len(groups))  # else a remainder always went to the first classes
-    return _draw([groups[index] for index in order], num_pairs, rng)
+    return _draw([groups[index] for index in order], num_pairs, rng, keep)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +145,7 @@ def lengths(dataset: Dataset, pairs: np.ndarray, path: str, device="cpu") -> np.
     check("path", path, "str")
     nodes = (0.0, 1.0) if path in STRAIGHT else np.linspace(0, 1, POLYGON_SIDES + 1).tolist()
     batch_size, parts = usual_batch(dataset.x_test.shape[1:], torch.device(device)), []
-    for part in torch.as_tensor(np.asarray(pairs)).split(batch_size):
+    for part in torch.tensor(np.asarray(pairs)).split(batch_size):
         start, end = (dataset.normalize(dataset.x_test[ends].to(device)) for ends in part.T)
         before, total = start, 0.0
         for node in nodes[1:]:
@@ -147,7 +164,7 @@ def join(dataset: Dataset, pairs, spacing: float, path: str = "linear", device="
     """The paths, `spacing` nu between points, that join `pairs` (paths, 2) of test images. Raises
     StudyError when there is no pair, or one of two equal images."""
     check("spacing", spacing, "float")
-    pairs = np.asarray(pairs)
+    pairs = np.array(pairs)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or len(pairs) == 0:
         raise StudyError(f"pairs: got shape {pairs.shape}; accepted: (paths, 2), at least one path")
     with torch.inference_mode():

@@ -1,16 +1,14 @@
-"""Many networks of the run store, measured: each once, kept beside its run."""
+"""Many networks of the run store, measured: each once, kept beside its run; then compared."""
 
 import dataclasses
 import json
-import re
 
-import numpy as np
 import pandas as pd
 
 from lib import runs
-from lib.measure.network import Measurement, Protocol, means, measure
+from lib.measure.compare import compare
+from lib.measure.network import Measurement, Protocol, measure
 from lib.parameters import StudyError
-from lib.training import TrainingConfig
 
 
 def measurement_folder(run: runs.Run, epoch: int, protocol: Protocol):
@@ -18,8 +16,8 @@ def measurement_folder(run: runs.Run, epoch: int, protocol: Protocol):
 
 
 def read_measurement(run: runs.Run, epoch: int, protocol: Protocol) -> Measurement:
-    """A measurement that `measured` has kept."""
-    folder = measurement_folder(run, epoch, protocol)
+    """A measurement that `measured` has kept, along the pairs of the run's own seed."""
+    folder = measurement_folder(run, epoch, of_seed(protocol, run.config["seed"]))
     files = [folder / f"{name}.parquet" for name in Measurement._fields]
     try:
         return Measurement(*(pd.read_parquet(file) for file in files))
@@ -29,38 +27,39 @@ def read_measurement(run: runs.Run, epoch: int, protocol: Protocol) -> Measureme
         raise StudyError(f"store: run {run.key}: {damage}; {remedy}") from error
 
 
+def of_seed(protocol: Protocol, seed: int) -> Protocol:
+    """The protocol with the pairs that a seed draws: a seed draws its own, as it draws its
+    network's initialisation, so that the spread over seeds holds the spread over images too."""
+    return dataclasses.replace(protocol, seed=seed)
+
+
 def measured(run: runs.Run, epoch: int, protocol: Protocol, config, device="auto") -> Measurement:
-    """The measurement of the run of `config` at `epoch` (0: untrained), kept in the store."""
-    folder = measurement_folder(run, epoch, protocol)
+    """The measurement of the run of `config` at `epoch` (0: untrained) along its seed's own pairs,
+    kept in the store."""
+    own = of_seed(protocol, config.seed)
+    folder = measurement_folder(run, epoch, own)
     if not folder.is_dir():
         model = config.build()
         if epoch > 0:
             model.load_state_dict(run.weights(epoch))
-        measurement = measure(model, config.load_data(), protocol, device)
+        measurement = measure(model, config.load_data(), own, device)
 
         def write(partial) -> None:
             for name, table in measurement._asdict().items():
-                table.to_parquet(partial / f"{name}.parquet")
-            description = {"epoch": epoch, **dataclasses.asdict(protocol)}
+                table.astype({c: "float32" for c in table.select_dtypes("float64")}).to_parquet(
+                    partial / f"{name}.parquet"
+                )
+            description = {"epoch": epoch, **dataclasses.asdict(own)}
             (partial / "config.json").write_text(json.dumps(description))
 
         runs.write_atomically(folder, write)
     return read_measurement(run, epoch, protocol)
 
 
-def summarize(run: runs.Run, epoch: int, measurement: Measurement) -> pd.DataFrame:
-    """`means` of a run's network at `epoch`, with the run's configuration and key, epoch,
-    test_accuracy, and the measures of `at_images`."""
-    accuracy = run.history.set_index("epoch")["test_accuracy"].get(epoch, np.nan)
-    known = {"key": run.key, "epoch": epoch} | measurement.network.iloc[0].to_dict()
-    return means(measurement).assign(**run.config, **known, test_accuracy=accuracy)
-
-
-def sweep(configs, protocol: Protocol, device="auto", epochs=None) -> tuple:
+def sweep(configs, protocol: Protocol, device="auto", epochs=None) -> pd.DataFrame:
     """Measure the networks of `configs`, their runs already in the store, after each of `epochs`
-    (0: untrained); None: each after its last. Returns (summary, spectra). summary: `summarize` of
-    each: one row a network, kind of path and selection (all paths, or those with correct ends).
-    spectra: the mean spectra, with the run's configuration, key and epoch."""
+    (0: untrained; None: each after its last), and `compare` them: one row a network and kind of
+    path, along the paths that all of them at one seed classify correctly."""
     store, pairs = runs.store_folder(), [(config, config.num_epochs) for config in configs]
     if epochs is not None:
         pairs = [(config, epoch) for epoch in epochs for config, _ in pairs]
@@ -69,27 +68,5 @@ def sweep(configs, protocol: Protocol, device="auto", epochs=None) -> tuple:
     opened = {config: runs.open_run(store / config.key()) for config, _ in pairs}
     tasks = [(opened[config], epoch, protocol, config, device) for config, epoch in pairs]
     measurements = runs.parallel_map(measured, tasks, device, "measured networks")
-    summaries, spectra = [], []
-    for (run, epoch, *_), measurement in zip(tasks, measurements, strict=True):
-        summaries.append(summarize(run, epoch, measurement))
-        spectra.append(measurement.spectra.assign(**run.config, key=run.key, epoch=epoch))
-    return pd.concat(summaries, ignore_index=True), pd.concat(spectra, ignore_index=True)
-
-
-def stored(protocol: Protocol, dataset: str, **fields) -> tuple[pd.DataFrame, list[runs.Run]]:
-    """`sweep`'s summary over every run in the store that was trained on `dataset` with clean
-    labels, has these further fields in its configuration and is measured by `protocol` at its last
-    epoch; and those runs. Raises StudyError when they are fewer than two."""
-    wanted = {"dataset": re.sub(r":.*/", ":", dataset), "wave": "none", **fields}
-    current = [run for run in runs.all_runs() if run.record["version"] == TrainingConfig.version]
-    trained = [run for run in current if wanted.items() <= run.config.items()]
-    summaries, chosen = [], []
-    for run in sorted(trained, key=lambda run: run.key):  # an order that no clock decides
-        epoch = run.config["num_epochs"]
-        if measurement_folder(run, epoch, protocol).is_dir():
-            summaries.append(summarize(run, epoch, read_measurement(run, epoch, protocol)))
-            chosen.append(run)
-    if len(chosen) < 2:
-        reason = f"{len(chosen)} runs on {wanted['dataset']} are measured this way"
-        raise StudyError(f"store: {reason}; run the other notebooks first")
-    return pd.concat(summaries, ignore_index=True), chosen
+    networks = [{**run.config, "key": run.key, "epoch": epoch} for run, epoch, *_ in tasks]
+    return compare(networks, measurements)

@@ -12,13 +12,15 @@ from lib import data, models
 from lib.parameters import Config, StudyError, refusal
 from lib.training import label_waves, loop
 
+STARTS_APART = 1_000_003  # seeds that two starts of one seed are apart
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Config):
     """What one run is. Two runs with equal fields and equal data are the same run."""
 
     kind: ClassVar[str] = "classifier"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     dataset: str
     model: str
@@ -36,10 +38,12 @@ class TrainingConfig(Config):
     frequency: float = 0.0  # cycles per nu
     amplitude: float = 0.0  # batch mean of the smoothing
     wave_on: str = "augmented"  # the image the wave is computed on
+    wave_class: int | None = None  # the class whose labels alone have the wave; None: all have
     precision: str = "auto"  # of the passes in training: bf16, fp32; auto: bf16 on a GPU only
     eval_every: int = 1  # epochs between looks at the test set; the last one is always looked at
     teacher: "TrainingConfig | None" = None  # distillation: the run whose softmax is learned
     true_label_weight: float = 1.0  # distillation: alpha, the weight on the true labels
+    start: int = 0  # which of a seed's initialisations and orders; its images stay the same
 
     def __post_init__(self):
         super().__post_init__()
@@ -50,6 +54,16 @@ class TrainingConfig(Config):
         if (self.wave == "none") != (self.amplitude == 0):
             accepted = f"0 for wave none, else above; wave is {self.wave}"
             raise refusal("amplitude", self.amplitude, accepted)
+        if self.wave == "none" and self.wave_class is not None:
+            raise refusal("wave_class", self.wave_class, "None without a wave")
+
+    def control(self) -> "TrainingConfig":
+        """The same run with labels smoothed as much, but evenly: what a wave is compared with."""
+        return dataclasses.replace(self, wave="uniform", frequency=0.0, wave_on="augmented")
+
+    def own_seed(self) -> int:
+        """Of the initialisation, the order and all chance in training."""
+        return self.seed + STARTS_APART * self.start
 
     def load_data(self) -> data.Dataset:
         dataset = data.load(self.dataset, self.num_test)
@@ -63,6 +77,8 @@ class TrainingConfig(Config):
         dataset, fields = self.load_data(), super().identity()
         _try_model(self.model, dataset.image_shape, dataset.num_classes)
         label_waves.wave(self.wave, self.frequency, dataset.image_shape)
+        if not (self.wave_class is None or 0 <= self.wave_class < dataset.num_classes):
+            raise refusal("wave_class", self.wave_class, f"0 to {dataset.num_classes - 1}")
         if self.teacher is not None:
             self.check_teacher(dataset)
             fields["teacher"] = self.teacher.identity()
@@ -94,12 +110,14 @@ class TrainingConfig(Config):
     def build(self) -> torch.nn.Module:
         """The untrained network of this run."""
         dataset = self.load_data()
-        return models.build(self.model, dataset.image_shape, dataset.num_classes, self.seed)
+        return models.build(self.model, dataset.image_shape, dataset.num_classes, self.own_seed())
 
     def execute(self, device: torch.device, teacher=None) -> tuple[dict, dict]:
         """`loop.train`; teacher: the runs.Run of what this configuration `needs`."""
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(self.seed)  # for networks and policies that draw noise of their own
+            torch.manual_seed(
+                self.own_seed()
+            )  # for networks and policies that draw noise of their own
             return loop.train(self, device, checkpoint_epochs(self.num_epochs), teacher)
 
 

@@ -72,8 +72,9 @@ class Labels:
         self.teach = distillation(config, dataset, device, teacher)
 
     def smooth(self, labels: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        amplitude, num_classes = self.config.amplitude, self.dataset.num_classes
-        return label_waves.smooth_labels(labels, self.wave(images), amplitude, num_classes)
+        amplitude, only = self.config.amplitude, self.config.wave_class
+        waves, num_classes = self.wave(images), self.dataset.num_classes
+        return label_waves.smooth_labels(labels, waves, amplitude, num_classes, only)
 
     def __call__(self, labels, images: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
         """labels: (n, classes); images: as the network sees them; pixels: raw, unaugmented."""
@@ -83,23 +84,22 @@ class Labels:
         return self.teach(images, labels)
 
 
-def look(model, images: torch.Tensor, labels, noisy, dataset: data.Dataset) -> dict[str, float]:
-    """One row of the history, see `train`; noisy: the labels with their wave, None without one."""
-    logits = predict(model, images, dataset)
-    right = logits.argmax(1) == labels
-    row = {"test_loss": F.cross_entropy(logits, labels), "test_accuracy": right.double().mean()}
-    if noisy is not None:
-        row["test_loss_noisy"] = F.cross_entropy(logits, noisy)
-        row["noise_fitting"] = label_waves.noise_fitting(logits, labels, noisy)
-        row["wave_slope"] = label_waves.wave_slope(logits, labels, noisy)
-    return {name: value.item() for name, value in row.items()}
+def look(model, images: torch.Tensor, labels, dataset: data.Dataset) -> dict:
+    """One row of the history, see `train`."""
+    logs = F.log_softmax(predict(model, images, dataset), dim=1)
+    right = logs.argmax(1) == labels
+    row = {"test_loss": F.nll_loss(logs, labels).item(), "test_accuracy": right.double().mean()}
+    kept = {"log_true": logs.gather(1, labels[:, None])[:, 0], "log_mean": logs.mean(1)}
+    halves = {name: values.clamp(min=-6e4).half() for name, values in kept.items()}
+    return {name: np.asarray(torch.as_tensor(one).cpu()) for name, one in (row | halves).items()}
 
 
 def train(config, device: torch.device, checkpoints: list[int], teacher=None) -> tuple[dict, dict]:
     """Train the network of a TrainingConfig, taught by the run `teacher` where there is one.
     Returns (history, weights). history: arrays over the evaluated epochs: epoch, train_loss (noisy
-    labels, augmented images), test_loss, test_accuracy and, with a wave, test_loss_noisy,
-    noise_fitting, wave_slope; losses in nats, without weight decay, on the whole test set. weights:
+    labels, augmented images), test_loss, test_accuracy, losses in nats, without weight decay; and,
+    (epochs, test images) in float16, log_true, the log-probability of each image's true class, and
+    log_mean, the mean over classes: all that any label wave's measures need. weights:
     "EPOCH/name" -> tensor, at `checkpoints`. Raises StudyError when the loss stops being finite."""
     dataset = config.load_data()
     order = np.random.default_rng(config.seed).permutation(len(dataset.x_train))[: config.num_train]
@@ -108,7 +108,6 @@ def train(config, device: torch.device, checkpoints: list[int], teacher=None) ->
     model = config.build().to(device, memory_format=torch.channels_last).train()
     labels = Labels(config, dataset, device, teacher)
     x_test, y_test = dataset.x_test.to(device), dataset.y_test.to(device)
-    noisy = labels.smooth(y_test, dataset.normalize(x_test)) if labels.wave else None
     epochs = _epochs(config, model, dataset, x_train, hard_labels, labels)
     rows, weights = [], {}
     for epoch, train_loss in enumerate(epochs, 1):
@@ -120,14 +119,14 @@ def train(config, device: torch.device, checkpoints: list[int], teacher=None) ->
             kept = {name: value.detach().cpu().contiguous() for name, value in state.items()}
             weights |= {f"{epoch}/{name}": value.clone() for name, value in kept.items()}
         if epoch % config.eval_every == 0 or epoch == config.num_epochs:
-            row = look(model, x_test, y_test, noisy, dataset)
+            row = look(model, x_test, y_test, dataset)
             rows.append({"epoch": epoch, "train_loss": train_loss} | row)
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}, weights
 
 
 def _epochs(config, model, dataset, x_train, hard_labels, labels: Labels):
     """Train epoch after epoch; yields the mean loss of each."""
-    generator = torch.Generator(x_train.device).manual_seed(config.seed)
+    generator = torch.Generator(x_train.device).manual_seed(config.own_seed())
     batch_size = min(config.batch_size, len(x_train))
     used = len(x_train) // batch_size * batch_size
     num_steps, step = config.num_epochs * (used // batch_size), 0

@@ -76,6 +76,7 @@ def test_classes_are_compared_by_as_many_images_each(dtype, top):
 
 
 def test_measures_of_paths_by_class(as_dataset, random_images):
+    """HFF is the mean over all of a class's paths, others over those with correct ends."""
     dataset = as_dataset(random_images(9), labels=[0, 0, 0, 1, 1, 1, 2, 2, 2])
     rows = [
         ("within", 0, 1, True, 1.0),
@@ -85,9 +86,12 @@ def test_measures_of_paths_by_class(as_dataset, random_images):
         ("between", 0, 3, True, 99.0),
     ]
     paths = pd.DataFrame(rows, columns=["kind", "a", "b", "correct", "hff"])
-    within = diversity.within_classes(Measurement(None, paths, None), dataset)
+    for output in ("softmax", "logits"):
+        paths[f"power_{output}_1"], paths[f"variance_{output}"] = paths["hff"], 100.0
+    within = diversity.within_classes(Measurement(None, paths), dataset)
     assert within["label"].tolist() == [0, 0, 1, 2]
-    assert diversity.by_class(within, "hff", "all").to_dict() == {0: 2.0, 1: 10.0, 2: 7.0}
-    correct = diversity.by_class(within, "hff", "correct")
-    assert correct[:2].to_dict() == {0: 1.0, 1: 10.0}
-    assert math.isnan(correct[2])
+    assert diversity.by_class(within, "hff").to_dict() == {0: 2.0, 1: 10.0, 2: 7.0}
+    for column, factor in (("power_softmax_1", 1), ("share_logits_1", 0.01)):
+        correct = diversity.by_class(within, column)
+        assert correct[:2].tolist() == pytest.approx([factor, 10 * factor])
+        assert math.isnan(correct[2])

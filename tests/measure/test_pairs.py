@@ -79,6 +79,39 @@ def test_pairs_reach_every_image_alike():
     np.testing.assert_allclose(counts, 0.6, atol=0.06)
 
 
+def even_sums(pairs):
+    return pairs.sum(1) % 2 == 0
+
+
+@both_kinds
+@pytest.mark.parametrize("count", [3, 12])
+def test_pairs_that_may_not_be_drawn_are_not(draw, count):
+    """And still as many of each class, or of each two classes."""
+    pairs = draw(LABELS, count, 0, even_sums)
+    assert even_sums(pairs).all()
+    assert len(unordered(pairs)) == count
+    classes = [tuple(sorted(map(int, LABELS[pair]))) for pair in pairs]
+    assert [classes.count(one) for one in set(classes)] == [count // 3] * 3
+    other = draw(LABELS, count, 1, even_sums)
+    assert unordered(other) != unordered(pairs)
+
+
+@both_kinds
+def test_every_pair_that_may_be_drawn_can_be_and_not_one_more(draw):
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    every = 4 if draw is within_class_pairs else 8
+    assert len(unordered(draw(labels, every, 0, even_sums))) == every
+    with pytest.raises(StudyError, match=r"^num_pairs: .* and of these the long enough ones$"):
+        draw(labels, every + 1, 0, even_sums)
+
+
+@both_kinds
+def test_pairs_are_the_same_where_all_may_be_drawn(draw):
+    """What is refused does not change which others are drawn first."""
+    every, even = draw(LABELS, 12, 0), draw(LABELS, 12, 0, even_sums)
+    assert unordered(every[even_sums(every)]) <= unordered(even)
+
+
 def test_one_class_alone_has_no_pair_between_classes():
     with pytest.raises(StudyError, match="two classes"):
         between_class_pairs(np.zeros(10, int), 5, seed=0)

@@ -1,7 +1,7 @@
 """Measurements in the store: each made once and kept, found again, and never the wrong ones."""
 
 import dataclasses
-import math
+import json
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,8 @@ import pytest
 from lib import measure, runs
 from lib.measure import Protocol
 from lib.parameters import StudyError
-from notebooks.primer import OneDimensionalConfig
 
-PROTOCOL = Protocol(num_pairs=45, spacing=0.8, cutoff=0.2)
+PROTOCOL = Protocol(num_pairs=45, spacing=0.1, cutoff=0.5)
 
 
 def test_a_measurement_is_made_once_and_kept(trained, monkeypatch):
@@ -27,14 +26,18 @@ def test_a_measurement_is_made_once_and_kept(trained, monkeypatch):
     assert runs.open_run(run.path).key == run.key  # and the run is still whole
 
 
-def test_what_is_kept_is_what_was_measured(trained):
+def test_what_is_kept_is_what_was_measured_to_single_precision(trained):
     config, run = trained
     model = config.build()
     model.load_state_dict(run.weights(3))
     fresh = measure.measure(model, config.load_data(), PROTOCOL, "cpu")
     kept = measure.measured(run, 3, PROTOCOL, config, "cpu")
     for one, other in zip(fresh, kept, strict=True):
-        pd.testing.assert_frame_equal(one, other)
+        assert "float64" not in set(map(str, other.dtypes))
+        pd.testing.assert_frame_equal(one, other, check_dtype=False, rtol=1e-7, atol=1e-30)
+    powers = kept.paths.filter(like="power_").to_numpy()
+    assert powers.min() > 0
+    assert powers.max() < 1
 
 
 def test_measurements_of_other_epochs_are_others(trained):
@@ -43,7 +46,7 @@ def test_measurements_of_other_epochs_are_others(trained):
     shares = [measurement.paths["correct"].mean() for measurement in of_epochs]
     assert shares[0] < shares[1] <= shares[2]
     untrained = measure.measure(config.build(), config.load_data(), PROTOCOL, "cpu")
-    pd.testing.assert_frame_equal(of_epochs[0].paths, untrained.paths)
+    pd.testing.assert_frame_equal(of_epochs[0].paths, untrained.paths, check_dtype=False)
 
 
 def test_epoch_that_was_not_kept(trained):
@@ -52,7 +55,7 @@ def test_epoch_that_was_not_kept(trained):
         measure.measured(run, 9, PROTOCOL, config, "cpu")
 
 
-@pytest.mark.parametrize("name", ["paths", "spectra", "network"])
+@pytest.mark.parametrize("name", ["paths", "network"])
 def test_damaged_measurement_is_said_in_one_line(trained, name):
     config, run = trained
     measure.measured(run, 3, PROTOCOL, config, "cpu")
@@ -63,32 +66,75 @@ def test_damaged_measurement_is_said_in_one_line(trained, name):
     assert "\n" not in str(caught.value)
 
 
-def test_sweep_summarises_each_network(configure, store):
-    configs = [configure(seed=seed, num_test=200) for seed in (0, 1)]
-    runs.sweep(configs, "cpu")
-    summary, spectra = measure.sweep(configs, PROTOCOL, "cpu", epochs=(0, 2))
-    assert summary.groupby(["epoch", "seed", "kind", "selection"]).size().tolist() == [1] * 16
-    keys = spectra.groupby(["epoch", "key", "kind", "representation"]).size()
-    assert keys.tolist() == [32] * (2 * 2 * 2 * 3)
-    for row in summary.itertuples():
-        run = runs.open_run(store / row.key)
-        assert run.config["seed"] == row.seed
-        paths = measure.read_measurement(run, row.epoch, PROTOCOL).paths
-        chosen = paths["correct"] | (row.selection == "all")
-        paths = paths[(paths["kind"] == row.kind) & chosen]
-        assert row.num_paths == len(paths)
-        mean = paths["power_softmax"].mean()
-        assert row.power_softmax == pytest.approx(mean, nan_ok=True)
-        accuracy = run.history.set_index("epoch")["test_accuracy"].get(row.epoch, math.nan)
-        assert row.test_accuracy == pytest.approx(accuracy, nan_ok=True)
+def test_a_seed_draws_its_own_pairs_and_its_networks_share_them(configure, store):
+    """Those of the protocol with that seed, so that the spread over seeds is one over images."""
+    configs = [configure(seed=s, num_epochs=n, num_test=200) for s in (0, 1) for n in (1, 2)]
+    pairs = []
+    for config, run in zip(configs, runs.sweep(configs, "cpu"), strict=True):
+        paths = measure.measured(run, config.num_epochs, PROTOCOL, config, "cpu").paths
+        pairs.append({(row.kind, row.a, row.b) for row in paths.itertuples()})
+        folder = measure.measurement_folder(
+            run, config.num_epochs, dataclasses.replace(PROTOCOL, seed=config.seed)
+        )
+        assert json.loads((folder / "config.json").read_text())["seed"] == config.seed
+    assert pairs[0] == pairs[1]
+    assert pairs[2] == pairs[3]
+    assert len(pairs[0] & pairs[2]) < 20
+    dataset = configs[0].load_data()
+    own = dataclasses.replace(PROTOCOL, seed=1).joined(dataset)
+    expected = {(kind, *map(int, pair)) for kind in own for pair in own[kind].pairs}
+    assert pairs[2] == expected
+
+
+def test_the_protocols_own_seed_changes_nothing(trained):
+    """A run is measured along the pairs of its own, whoever asks."""
+    config, run = trained
+    one = measure.measured(run, 3, PROTOCOL, config, "cpu")
+    other = measure.measured(run, 3, dataclasses.replace(PROTOCOL, seed=5), config, "cpu")
+    pd.testing.assert_frame_equal(one.paths, other.paths)
+    assert len(list(run.path.glob("measure-*"))) == 1
+
+
+def test_sweep_compares_networks_along_matched_paths(configure, store):
+    fields = [{"seed": s, "weight_decay": w} for s in (0, 1) for w in (0.0, 0.01)]
+    configs = [configure(**each, num_test=200, num_epochs=4) for each in fields]
+    opened = runs.sweep(configs, "cpu")
+    summary = measure.sweep(configs, PROTOCOL, "cpu")
+    assert summary.groupby(["seed", "weight_decay", "kind"]).size().tolist() == [1] * 8
+    assert summary["included"].all()
+    measured = {run.key: measure.read_measurement(run, 4, PROTOCOL).paths for run in opened}
+    for seed in (0, 1):
+        of_seed = [measured[run.key] for run in opened if run.config["seed"] == seed]
+        right = np.logical_and.reduce([paths["correct"] for paths in of_seed])
+        for row in summary[summary["seed"] == seed].itertuples():
+            paths = measured[row.key]
+            matched = paths[right & (paths["kind"] == row.kind)]
+            assert row.num_paths == len(matched) < paths["correct"].sum()
+            assert row.power_softmax_1 == pytest.approx(matched["power_softmax_1"].mean(), rel=1e-6)
+            every = paths.loc[paths["kind"] == row.kind, "hff"].mean()
+            assert row.hff == pytest.approx(every, rel=1e-6)
+            last = runs.open_run(store / row.key).history["test_accuracy"].iloc[-1]
+            assert row.test_accuracy == pytest.approx(last)
+
+
+def test_sweep_over_epochs_matches_paths_over_epochs(configure, store):
+    """The untrained network is right nowhere: it is left out, and chooses no paths."""
+    config = configure(num_epochs=4, num_test=200)
+    runs.sweep([config], "cpu")
+    summary = measure.sweep([config], PROTOCOL, "cpu", epochs=(0, 1, 2, 4))
+    assert summary["epoch"].tolist() == [0, 0, 1, 1, 2, 2, 4, 4]
+    assert summary.groupby("epoch")["included"].first()[[0, 4]].tolist() == [False, True]
+    for _, rows in summary[summary["included"]].groupby("kind"):
+        assert rows["num_paths"].nunique() == 1
+        assert rows["num_paths"].iloc[0] > 0
+    assert measure.left_out(summary, "epoch")
 
 
 def test_sweep_measures_each_network_after_its_own_last_epoch(configure, store):
     configs = [configure(num_epochs=epochs, num_test=200) for epochs in (1, 3)]
     runs.sweep(configs, "cpu")
-    summary, spectra = measure.sweep((config for config in configs), PROTOCOL, "cpu")
+    summary = measure.sweep((config for config in configs), PROTOCOL, "cpu")
     assert summary.groupby("num_epochs")["epoch"].unique().map(list).to_dict() == {1: [1], 3: [3]}
-    assert set(spectra["epoch"]) == {1, 3}
 
 
 def test_sweep_of_a_run_that_is_not_in_the_store(configure, store):
@@ -96,72 +142,8 @@ def test_sweep_of_a_run_that_is_not_in_the_store(configure, store):
         measure.sweep([configure()], PROTOCOL, "cpu")
 
 
-@pytest.fixture
-def put(configure, store):
-    """A function that trains a run and measures it by a protocol (None: not at all) at an epoch
-    (None: the last)."""
-
-    def trained(protocol=PROTOCOL, epoch=None, **fields):
-        config = configure(num_epochs=1, num_test=100, **fields)
-        run = runs.find_or_execute(config, "cpu")
-        if protocol is not None:
-            measure.measured(run, 1 if epoch is None else epoch, protocol, config, "cpu")
-        return run
-
-    return trained
-
-
-def test_stored_of_an_empty_store(store):
-    message = r"^store: 0 runs on digits are measured this way; run the other notebooks first$"
-    with pytest.raises(StudyError, match=message):
-        measure.stored(PROTOCOL, "digits")
-
-
-def test_stored_needs_two_networks(put):
-    put()
-    with pytest.raises(StudyError, match=r"^store: 1 runs on digits"):
-        measure.stored(PROTOCOL, "digits")
-
-
-def test_stored_finds_what_was_measured(put):
-    there = [put(seed=0), put(seed=1), put(weight_decay=0.0)]
-    summary, found = measure.stored(PROTOCOL, "digits")
-    assert [run.key for run in found] == sorted(run.key for run in there)
-    assert summary["key"].unique().tolist() == sorted(run.key for run in there)
-    for run in there:
-        expected = measure.summarize(run, 1, measure.read_measurement(run, 1, PROTOCOL))
-        rows = summary[summary["key"] == run.key].reset_index(drop=True)
-        pd.testing.assert_frame_equal(rows, expected)
-    _, some = measure.stored(PROTOCOL, "digits", weight_decay=there[0].config["weight_decay"])
-    assert {run.key for run in some} == {run.key for run in there[:2]}
-
-
-NOT_COMPARED = {
-    "a wave": {"wave": "radial", "frequency": 0.2, "amplitude": 0.3},
-    "the uniform control": {"wave": "uniform", "amplitude": 0.3},
-    "not measured": {"seed": 7, "protocol": None},
-    "measured in another way": {"seed": 7, "protocol": dataclasses.replace(PROTOCOL, spacing=1.0)},
-    "along another path": {"seed": 7, "protocol": dataclasses.replace(PROTOCOL, path="slerp")},
-    "before training": {"seed": 7, "epoch": 0},
-}
-
-
-@pytest.mark.parametrize("fields", NOT_COMPARED.values(), ids=NOT_COMPARED)
-def test_stored_leaves_out(put, fields):
-    there = {put(seed=0).key, put(seed=1).key}
-    one_dimensional = OneDimensionalConfig(network="relu", frequencies=(1,), seed=0, num_steps=1)
-    runs.find_or_execute(one_dimensional, "cpu")
-    other = put(**fields)
-    summary, found = measure.stored(PROTOCOL, "digits")
-    assert {run.key for run in found} == set(summary["key"]) == there
-    assert other.key not in there
-
-
-def test_stored_leaves_out_other_datasets_and_needs_no_folder(put, tmp_path):
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (200, 8, 8), dtype=np.uint8), np.arange(200) % 10
-    name = f"npz:{tmp_path / 'noise.npz'}"
-    np.savez(tmp_path / "noise.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    there = {one: {put(dataset=one, seed=seed).key for seed in (0, 1)} for one in ("digits", name)}
-    for one, keys in (*there.items(), ("npz:noise.npz", there[name])):
-        assert {run.key for run in measure.stored(PROTOCOL, one)[1]} == keys
+def test_networks_of_other_test_images_are_not_compared(configure, store):
+    configs = [configure(num_test=number) for number in (150, 200)]
+    runs.sweep(configs, "cpu")
+    with pytest.raises(StudyError, match=r"^measure: got paths between different images"):
+        measure.sweep(configs, PROTOCOL, "cpu")

@@ -31,8 +31,9 @@ def test_reading_back_gives_what_was_trained(configure, store):
     assert set(visible(run.path)) == FILES
     assert run.arrays().keys() == history.keys()
     for name, values in history.items():
-        np.testing.assert_array_equal(run.history[name], values)
         np.testing.assert_array_equal(run.arrays()[name], values)
+        if values.ndim == 1:  # of the epochs, not of every image
+            np.testing.assert_array_equal(run.history[name], values)
     kept = {f"{epoch}/{name}": w for epoch in (1, 2, 3) for name, w in run.weights(epoch).items()}
     assert kept.keys() == weights.keys()
     assert all(torch.equal(kept[name], weights[name]) for name in weights)
@@ -234,17 +235,17 @@ def test_a_run_of_a_kind_that_is_gone_can_be_read(store, toy):
 
 
 def test_measures_travel_without_weights(configure, store, tmp_path, monkeypatch):
-    protocol = measure.Protocol(num_pairs=45, spacing=0.5, cutoff=0.5)
+    protocol = measure.Protocol(num_pairs=45, spacing=0.1, cutoff=0.5)
     configs = [configure(seed=seed) for seed in range(2)]
     made = runs.sweep(configs, "cpu")
-    expected, _ = measure.sweep(configs, protocol, "cpu")
+    expected = measure.sweep(configs, protocol, "cpu")
     assert runs.export(tmp_path / "other") == 2
     shutil.rmtree(store)
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "other"))
     monkeypatch.setattr(type(configs[0]), "execute", lambda *_: pytest.fail("trained again"))
     there = runs.sweep(configs, "cpu")
     assert [run.record for run in there] == [run.record for run in made]
-    summary, _ = measure.sweep(configs, protocol, "cpu")
+    summary = measure.sweep(configs, protocol, "cpu")
     assert summary.equals(expected)
     assert not list((tmp_path / "other").rglob("*.safetensors"))
     with pytest.raises(StudyError, match=f"run {there[0].key} came without its weights"):

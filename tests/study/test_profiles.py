@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.parameters import ROOT, StudyError
-from lib.study import profiles
+from study import profiles
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_rounds_of_seeds():
     given = {"02_noise_fitting": {}, "03_training_time": {"seeds": [4, 5], "lr": 0.1}}
     rounds = profiles.by_seeds(given)
     first, second = ([values[name].get("seeds") for values in rounds] for name in given)
-    assert first == [[0], [0, 1], None]
-    assert second == [[4], [4, 5], [4, 5]]
+    assert first == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3], None]
+    assert second == [[4], *[[4, 5]] * 4]
     assert all(values["03_training_time"]["lr"] == 0.1 for values in rounds)
 
 
@@ -117,24 +117,24 @@ TINY = [
     "device=cpu",
     "num_epochs=1",
     "num_train=64",
-    "num_test=20",
+    "num_test=40",
     "batch_size=32",
     "seeds=[0]",
 ]
 OWN = {
-    "02_noise_fitting": ["frequencies=[0.02, 0.1]", "clean_arm=false"],
-    "03_training_time": ["num_pairs=10", "spacing=9.0"],
+    "02_noise_fitting": ["frequencies=[0.02, 0.1]", "only_class=-1"],
+    "05_training_examples": ["num_pairs=10", "spacing=1.6", "cutoff=0.03", "shares=[1.0]"],
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("profile", "notebook"), [("cifar10", "02_noise_fitting"), ("paper", "03_training_time")]
+    ("profile", "notebook"), [("cifar10", "02_noise_fitting"), ("paper", "05_training_examples")]
 )
 def test_one_epoch_of_a_gpu_profile_on_a_cpu(study, store, tmp_path, profile, notebook):
     rng = np.random.default_rng(0)
     arrays = {}
-    for split, n in (("train", 64), ("test", 20)):
+    for split, n in (("train", 64), ("test", 40)):
         arrays[f"x_{split}"] = rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
         arrays[f"y_{split}"] = np.arange(n) % 10
     np.savez(tmp_path / "tiny.npz", **arrays)

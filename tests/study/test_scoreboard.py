@@ -1,87 +1,150 @@
 """The texts made of claims: the scoreboard, the page of a profile, the README's table."""
 
-from lib.study import results
+import pytest
+
+from lib.claims import PRIMARIES, Claim, described
+from lib.measure import VARIANTS
+from lib.stats import Effect
+from study import results
+
+YES, NO = Effect(0.5, 0.4, 0.6, 0.001, 5), Effect(-0.5, -0.6, -0.4, 0.001, 5)
+OPEN, EVEN = Effect(0.5, -0.1, 1.1, 0.3, 5), Effect(0.0, -0.01, 0.01, 0.9, 5, negligible=True)
+ONE_SEED = Effect(0.5, n=1, reason="n = 1 seeds; a verdict needs 5")
+ODD = {VARIANTS[0]: YES, VARIANTS[1]: YES, VARIANTS[2]: NO}
+OLD = {"notebook": "12_imagenet", "finding": "F10", "verdict": "supported", "headline": "a|b"}
 
 
-def claim(finding, verdict, headline="", notebook="02_noise_fitting", **fields):
-    row = {"notebook": notebook, "finding": finding, "measure": "published", "verdict": verdict}
-    row |= {"estimate": -0.51234, "low": -1.0, "high": 0.0, "n": 3, "headline": headline}
-    return row | {"statement": f"{finding} is {verdict}"} | fields
+def claim(finding, name, effect=YES, published=None, notebook="03_training_time", variants=()):
+    """A row of claims.json: of a primary claim that says "rises"."""
+    parts = (f"{name} rises", ">", effect, "x 1.5 [1.4, 1.6]", published, "x 2 [1.9, 2.1]")
+    row = Claim(finding, name, *parts, dict(variants)).row()
+    return {"notebook": notebook, **row}
 
 
-def test_a_line_a_claim_and_the_count_of_verdicts():
-    rows = [claim("F1", "supported"), claim("F2", "inconclusive", estimate=None, low=None, n=0)]
-    text = results.lines([*rows, rows[0]]).splitlines()
-    cells = "02_noise_fitting F1 published supported -0.512 [-1, 0] 3 F1 is supported"
-    assert " ".join(text[2].split()) == cells
-    assert "? [?, 0]" in text[3]
-    assert text[-1] == "3 claims: 2 supported, 1 inconclusive"
+def beside():
+    return {"notebook": "03_training_time", **described("F2", "beside", YES, "x 3").row()}
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def test_a_line_a_primary_claim_and_the_count_of_verdicts():
+    rows = [
+        claim("F2", "between", YES, variants=ODD),
+        claim("F2", "within", ONE_SEED),
+        beside(),
+        OLD,
+    ]
+    text = results.lines(rows).splitlines()
+    assert len(text) == 6
+    first = "03_training_time F2 supported 2/3± 0.001 between rises: x 1.5 [1.4, 1.6]"
+    assert " ".join(text[2].split()) == first
+    second = (
+        "03_training_time F2 not testable within rises: x 1.5 [1.4, 1.6] (n = 1 seeds; a verdict"
+    )
+    assert " ".join(text[3].split()).startswith(second)
+    assert text[-1] == "2 primary claims: 1 supported, 1 not testable; 2 others, described or exact"
+
+
+@pytest.mark.parametrize("rows", [[], [OLD], [OLD, OLD]])
+def test_claims_of_before_are_counted_and_nothing_more(rows):
+    said = f"0 primary claims: none; {len(rows)} others, described or exact"
+    assert results.lines(rows).splitlines()[-1] == said
+    assert results.findings_table({"one": rows}).count("\n") == 12
+    assert "|---|---|---|---|---|---|" in results.profile_page("digits", rows)
 
 
 def test_page_of_a_profile():
-    """What profile it is, then a line a headline, its measures side by side, then the rest."""
+    """What profile it is, then a line a primary claim, then what the words mean."""
     rows = [
-        claim("F1", "supported", "falls with frequency|published"),
-        claim("F1", "contradicted", "falls with frequency|corrected, logits", estimate=None),
-        claim("F2", "inconclusive", "rises|corrected", n=2),
-        claim("F2", "supported"),
+        claim("F2", "between", YES, NO, variants=ODD),
+        claim("F2", "within", ONE_SEED, EVEN),
+        claim("F1", "gain", NO),
+        beside(),
     ]
     text = results.profile_page("cifar10-cpu", rows).splitlines()
     assert text[0] == "# Results of profile cifar10-cpu"
-    assert text[2].startswith("Real CIFAR-10 for a course without GPUs")
-    interval = "[-1, 0], n ="
-    table = [line for line in text if line.startswith("|")]
-    assert table == [
-        "| | claim | published | corrected | corrected, logits |",
-        "|---|---|---|---|---|",
-        f"| F1 | falls with frequency | supported -0.512 {interval} 3 |  "
-        f"| contradicted ? {interval} 3 |",
-        f"| F2 | rises |  | inconclusive -0.512 {interval} 2 |  |",
+    assert "CIFAR-10" in text[2]
+    table = [cells(line) for line in text if line.startswith("|")]
+    effect = "x 1.5 [1.4, 1.6]"
+    assert table[0] == [
+        "",
+        "claim",
+        "verdict",
+        "effect [95 % interval]",
+        "variants",
+        "as published",
     ]
-    assert text[-1] == "1 other claims: `study claims --profile cifar10-cpu` lists them all."
+    published = ("contradicted, x 2 [1.9, 2.1]", "negligible, x 2 [1.9, 2.1]")
+    depends = "2/3, depends on the measure"
+    assert table[2] == ["F2", "between rises", "supported", effect, depends, published[0]]
+    why = "not testable (n = 1 seeds; a verdict needs 5)"
+    assert table[3] == ["F2", "within rises", why, effect, "", published[1]]
+    assert table[4] == ["F1", "gain rises", "contradicted", effect, "", ""]
+    assert len(table) == 5
+    assert '"It" is power out of band' in text[-3]
 
 
-def marks(**verdicts):
-    """The marks of F1, by column, of claims with these verdicts: published, corrected, logits."""
-    columns = {"published": "published", "corrected": "corrected", "logits": "corrected, logits"}
-    rows = [
-        claim("F1", verdict, f"line {number}|{columns[column]}")
-        for column in verdicts
-        for number, verdict in enumerate(verdicts[column])
-    ]
-    rows.append(claim("F1", "contradicted"))  # no headline
-    table = results.findings_table({"one": rows}).splitlines()
-    line = next(line for line in table if line.startswith("| F1 "))
-    return [cell.strip() for cell in line.split("|")[3:-1]]
+def marks(*rows):
+    """The two cells of F2: as published, and by the primary measure."""
+    table = results.findings_table({"one": list(rows)}).splitlines()
+    return [cell.strip() for cell in table[3].split("|")[3:-1]]
 
 
-def test_mark_of_a_finding():
-    yes, no, open_ = "supported", "contradicted", "inconclusive"
+def test_marks_of_a_finding():
     assert marks() == ["", ""]
-    assert marks(published=[yes, yes]) == ["✔", ""]
-    assert marks(published=[no], corrected=[open_]) == ["✘", "?"]
-    assert marks(published=[yes, no]) == ["◐", ""]
-    assert marks(published=[yes, open_], logits=[no, open_]) == ["◐", "◐"]
-    assert marks(corrected=[yes], logits=[no]) == ["", "◐"]
-    assert marks(corrected=[yes], logits=[yes]) == ["", "✔"]
+    assert marks(claim("F2", "between")) == ["", "between ✔"]
+    found = [claim("F2", "between", YES, NO), claim("F2", "within", NO, OPEN)]
+    assert marks(*found) == ["between ✘; within ?", "between ✔; within ✘"]
+    found = [claim("F2", "between", EVEN, ONE_SEED), claim("F2", "within", YES, YES, variants=ODD)]
+    assert marks(*found) == ["between -; within ✔", "between 0; within ✔±"]
+    assert marks(beside()) == ["", ""]
+
+
+def test_verdicts_on_the_scoreboard_are_those_of_the_whole_profile():
+    """p = .03 of one claim is decided, beside nine that are not it is not."""
+    edge = Effect(0.5, 0.1, 0.9, 0.03, 5)
+    assert marks(claim("F2", "between", edge)) == ["", "between ✔"]
+    others = [claim("F4", "between", OPEN, notebook="05_training_examples")] * 9
+    assert marks(claim("F2", "between", edge), *others) == ["", "between ?"]
 
 
 def test_table_of_findings():
     """A line a finding with links to its notebooks; two columns a profile."""
-    one = [
-        claim("F1", "supported", "a|published"),
-        claim("F10", "contradicted", "b|corrected", "11_class_diversity"),
-    ]
-    other = [claim("F10", "inconclusive", "c|corrected, logits", "12_imagenet")]
+    one = [claim("F1", "gain", notebook="02_noise_fitting"), claim("F10", "within", NO, NO)]
+    other = [claim("F10", "within", OPEN, notebook="11_class_diversity"), OLD]
     table = results.findings_table({"one": one, "other": other}).splitlines()
-    head = "| | finding | one, published | one, corrected | other, published | other, corrected |"
-    assert table[0] == head
+    assert table[0] == (
+        "| | finding | one, published | one, primary | other, published | other, primary |"
+    )
     assert len({line.count("|") for line in table}) == 1
     findings = [line.split("|")[1].split()[0] for line in table[2:]]
     assert findings == [f"F{number}" for number in range(1, 12)]
     assert table[2].startswith("| F1 [02](notebooks/02_noise_fitting.ipynb) | low-frequency")
-    assert table[2].endswith(" | ✔ |  |  |  |")
-    links = "[11](notebooks/11_class_diversity.ipynb) [12](notebooks/12_imagenet.ipynb)"
+    assert table[2].endswith(" |  | gain ✔ |  |  |")
+    links = "[03](notebooks/03_training_time.ipynb) [11](notebooks/11_class_diversity.ipynb)"
     assert table[11].startswith(f"| F10 {links} | ")
-    assert table[11].endswith(" |  | ✘ |  | ? |")
+    assert table[11].endswith(" | within ✘ | within ✘ |  | within ? |")
     assert table[12].endswith(" |  |  |  |  |")
+
+
+def test_every_primary_claim_has_its_place_in_the_table():
+    rows = [claim(finding, name) for finding, own in PRIMARIES.items() for name in own]
+    table = results.findings_table({"one": rows}).splitlines()[2:]
+    marked = [line.split("|")[4].strip() for line in table]
+    assert marked == ["; ".join(f"{name} ✔" for name in own) for own in PRIMARIES.values()]
+
+
+def test_the_pages_are_made_of_the_shipped_claims(monkeypatch, tmp_path):
+    row = claim("F2", "between")
+    monkeypatch.setattr(results, "shipped", lambda profile: [row])
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    before, after = "text\n<!-- findings -->\n", "<!-- /findings -->\nmore\n"
+    (tmp_path / "README.md").write_text(f"{before}old\n{after}")
+    pages = results.pages()
+    table = results.findings_table({name: [row] for name in results.SHIPPED})
+    assert pages[tmp_path / "README.md"] == f"{before}{table}\n{after}"
+    for name in results.SHIPPED:
+        page = pages[tmp_path / "results" / name / "README.md"]
+        assert page == results.profile_page(name, [row])

@@ -41,6 +41,10 @@ RADIAL = {"wave": "radial", "frequency": 0.1, "amplitude": 0.3}
         ({"precision": "fp16"}, "precision"),
         ({"true_label_weight": 0}, "true_label_weight"),  # a weight without teacher
         ({"true_label_weight": 0.99}, "true_label_weight"),
+        ({"start": -1}, "start"),
+        ({"start": None}, "start"),
+        ({"wave_class": -1}, "wave_class"),
+        ({"wave_class": 1.0}, "wave_class"),
     ],
 )
 def test_bad_fields_are_refused_when_the_configuration_is_made(configure, fields, named):
@@ -79,6 +83,7 @@ def test_weight_on_the_labels_beside_a_teacher(configure, weight, accepted):
         (RADIAL | {"wave": "square"}, "wave"),
         (RADIAL | {"wave": "fourier:8,8"}, "fourier_basis_image"),
         (RADIAL | {"frequency": 0}, "frequency"),
+        (RADIAL | {"wave_class": 10}, "wave_class"),
     ],
 )
 def test_what_the_data_or_the_network_refuse_is_refused_before_the_key_exists(
@@ -124,6 +129,7 @@ CHANGES = [
     {"grad_clip": 1.0},
     {"augmentation": "flip_crop"},
     {"wave_on": "clean"},
+    {"start": 1},
     {"eval_every": 2},
     {"precision": "bf16"},
     {"precision": "fp32"},
@@ -131,6 +137,7 @@ CHANGES = [
     RADIAL | {"wave": "f"},
     RADIAL | {"frequency": 0.2},
     RADIAL | {"amplitude": 0.4},
+    RADIAL | {"wave_class": 3},
 ]
 
 
@@ -179,3 +186,20 @@ def test_a_student_needs_its_teacher(chain):
     assert first.needs() == []
     assert second.needs() == [first]
     assert third.needs() == [second]
+
+
+def test_the_control_of_a_wave_differs_in_its_wave_alone(configure, chain):
+    """Labels smoothed as much, of the same class alone, by the same seed and teacher."""
+    fields = {"wave_on": "clean", "wave_class": 4, "weight_decay": 0.1, "seed": 3, "start": 2}
+    teacher = {"teacher": chain(1)[-1], "true_label_weight": 0.5}
+    config = configure(**RADIAL, **fields, **teacher)
+    control = config.control()
+    expected = {"wave": "uniform", "frequency": 0.0, "wave_on": "augmented"}
+    assert vars(control) == vars(config) | expected
+    assert control == dataclasses.replace(config, frequency=0.7, wave="f").control()
+    assert control.key() != config.key()
+
+
+def test_a_run_without_a_wave_has_no_control(configure):
+    with pytest.raises(StudyError, match=r"^amplitude: got 0"):
+        configure().control()

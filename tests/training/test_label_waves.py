@@ -1,16 +1,15 @@
-"""Label waves in closed form, the smoothing that they scale, and how far they are fitted."""
+"""Label waves in closed form, and the smoothing of labels that they scale."""
 
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from lib import training
 from lib.data import fourier_basis_image
 from lib.parameters import StudyError
-from lib.training import noise_fitting, smooth_labels, wave, wave_slope
+from lib.training import smooth_labels, wave
 
 
 def images_of_norm(*norms, shape=(1, 2, 2)):
@@ -157,68 +156,40 @@ def test_wave_that_is_no_weight_is_refused(waves):
         smooth_labels(torch.tensor([0, 1]), torch.tensor(waves), 0.3, 2)
 
 
-def labels_and_noise(num_classes=10, n=200, amplitude=0.4):
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, num_classes, (n,), generator=generator)
-    waves = 1 + torch.sin(7 * torch.rand(n, generator=generator, dtype=torch.float64))
-    return labels, smooth_labels(labels, waves, amplitude, num_classes)
+def test_labels_of_one_class_alone_are_smoothed():
+    """Class 1: its mean of s is 2, so r = 0.4 s / 2 = 0.2, 0.6; the others' labels stay."""
+    labels, waves = torch.tensor([1, 0, 1, 2]), torch.tensor([1.0, 9.0, 3.0, 0.0]).double()
+    noisy = smooth_labels(labels, waves, 0.4, 4, only=1)
+    expected = [[0.05, 0.85, 0.05, 0.05], [1, 0, 0, 0], [0.15, 0.55, 0.15, 0.15], [0, 0, 1, 0]]
+    np.testing.assert_allclose(noisy, expected, atol=1e-15)
 
 
-@pytest.mark.parametrize("size", [0.5, 2.0, 10.0])
-@pytest.mark.parametrize(("classes", "amplitude"), [(10, 0.4), (3, 0.1)])
-def test_noise_fitting_of_a_network_that_knows_only_the_classes(size, classes, amplitude):
-    """Logits +L for the class, -L else: noisy labels cost 2 L more on the share A (C - 1) / C."""
-    labels, noisy = labels_and_noise(classes, amplitude=amplitude)
-    logits = torch.full((len(labels), classes), -size, dtype=torch.float64)
-    logits[torch.arange(len(labels)), labels] = size
-    expected = -2 * size * amplitude * (classes - 1) / classes
-    assert noise_fitting(logits, labels, noisy).item() == pytest.approx(expected, abs=1e-9)
+def test_mixed_labels_are_smoothed_by_their_part_of_the_class():
+    """As mixup makes them: half of class 0, a quarter of it, nothing; mean of s over it is 1."""
+    soft = torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.0, 1.0]]).double()
+    r = training.smoothing(torch.tensor([1.0, 1.0, 5.0]).double(), 0.4, soft[:, 0])
+    np.testing.assert_allclose(r, [0.2, 0.1, 0], atol=1e-15)
+    noisy = smooth_labels(soft, torch.tensor([1.0, 1.0, 5.0]).double(), 0.4, 2, only=0)
+    np.testing.assert_allclose(noisy, [[0.5, 0.5], [0.275, 0.725], [0, 1]], atol=1e-15)
 
 
-def test_noise_fitting_of_a_network_that_outputs_the_noisy_labels():
-    labels, noisy = labels_and_noise()
-    rows = noisy.tolist()
-    own = [row[label] for row, label in zip(rows, labels.tolist(), strict=True)]
-    clean = -math.fsum(map(math.log, own)) / len(own)
-    entropy = -math.fsum(p * math.log(p) for row in rows for p in row) / len(own)
-    difference = noise_fitting(noisy.log(), labels, noisy).item()
-    assert difference == pytest.approx(clean - entropy, abs=1e-9)
+@pytest.mark.parametrize("waves", [[1.0, 2.0], [1.0, 0.0]])
+def test_a_batch_without_the_class_keeps_its_labels(waves):
+    """Not NaN: there is no mean to divide by."""
+    noisy = smooth_labels(torch.tensor([0, 2]), torch.tensor(waves), 0.4, 3, only=1)
+    assert noisy.tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
-@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0])
-def test_wave_slope_of_a_network_that_follows_the_labels_in_part(slope):
-    labels, noisy = labels_and_noise()
-    following = slope * noisy + (1 - slope) * noisy.mean()  # rows still sum to one
-    assert wave_slope(following.log(), labels, noisy).item() == pytest.approx(slope, abs=1e-9)
-
-
-def test_wave_slope_is_undefined_for_uniform_smoothing():
-    labels = torch.arange(10)
-    noisy = smooth_labels(labels, torch.ones(10), 0.4, 10)
-    assert math.isnan(wave_slope(torch.randn(10, 10), labels, noisy).item())
-
-
-def test_summary_of_three_runs_by_hand():
-    """Half of the largest slope; a run that never follows its wave gets the epoch after its
-    last."""
-    fitting = {"a": [-0.1, -0.5, 0.2], "b": [0.3, 0.1, -0.2], "c": [-1.0, -1.0, 0.0]}
-    slopes = {"a": [0.1, 0.4, 0.8], "b": [-0.1, -0.2, 0.0], "c": [0.7, 0.6, 0.2]}
-    parts = [
-        pd.DataFrame({"epoch": [2, 4, 6], "wave": name, "seed": 0, "wave_slope": slopes[name]})
-        .assign(noise_fitting=fitting[name], test_accuracy=[0.1, 0.2, 0.3])
-        .assign(frequency=0.5)
-        for name in fitting
-    ]
-    summary = training.wave_summary(pd.concat(parts), ["wave", "seed"])  # rows 0..2 three times
-    expected = pd.DataFrame(
-        {
-            "wave": ["a", "b", "c"],
-            "seed": 0,
-            "min_noise_fitting": [-0.5, -0.2, -1.0],
-            "dip_epoch": [4, 6, 2],
-            "final_slope": [0.8, 0.0, 0.2],
-            "half_epoch": [4.0, 7.0, 2.0],
-            "test_accuracy": 0.3,
-        }
-    )
-    pd.testing.assert_frame_equal(summary, expected)
+def test_argument_of_a_wave_is_what_it_is_a_sine_of():
+    """The norm, or the place along a direction in all channels together."""
+    images = torch.randn(6, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    flat = images.double().flatten(1)
+    norms = training.argument("radial", images).double()
+    torch.testing.assert_close(norms, flat.norm(dim=1), rtol=1e-6, atol=0)
+    direction = fourier_basis_image(3, 6, 8).expand(2, 8, 8).flatten() / math.sqrt(2)
+    places = training.argument("fourier:3,6", images).double()
+    torch.testing.assert_close(places, flat @ direction, rtol=1e-4, atol=1e-5)
+    for name, phase in (("radial", training.chi_mean(128)), ("fourier:3,6", 0), ("1/f", 0)):
+        turns = 0.3 * (training.argument(name, images) - phase)
+        expected = 1 + torch.sin(2 * math.pi * turns)
+        torch.testing.assert_close(wave(name, 0.3, (2, 8, 8))(images), expected, atol=1e-4, rtol=0)

@@ -52,6 +52,47 @@ def test_seeds_differ(configure):
     assert len(set(losses)) == 3
 
 
+@pytest.fixture
+def seen(monkeypatch):
+    """A function that trains a configuration: (its untrained weights, the batches it saw)."""
+    batches = []
+
+    class Watched(training.Gradients):
+        def __call__(self, images, labels):
+            batches.append(images.flatten(1).clone())
+            return super().__call__(images, labels)
+
+    monkeypatch.setattr(loop, "Gradients", Watched)
+
+    def train(config):
+        batches.clear()
+        config.execute(CPU)
+        return flat(config.build().parameters()), torch.cat(batches).numpy()
+
+    return train
+
+
+def test_another_start_is_another_initialisation_and_order_of_the_same_images(configure, seen):
+    fields = {"num_train": 120, "batch_size": 40, "num_epochs": 1}
+    weights, images = zip(
+        *(seen(configure(**fields, start=start)) for start in (0, 1, 2)), strict=True
+    )
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not np.array_equal(weights[one], weights[other])
+        assert not np.array_equal(images[one], images[other])
+    ordered = [image[np.lexsort(image.T)] for image in images]
+    assert np.array_equal(ordered[0], ordered[1])
+    assert np.array_equal(ordered[0], ordered[2])
+    other_seed = seen(configure(**fields, seed=1))[1]
+    assert not np.array_equal(other_seed[np.lexsort(other_seed.T)], ordered[0])
+
+
+def test_no_start_of_one_seed_is_another_seeds(configure):
+    starts = {configure(seed=s, start=k).own_seed() for s in range(30) for k in range(30)}
+    assert len(starts) == 30 * 30
+    assert configure(seed=7).own_seed() == 7
+
+
 def test_a_run_leaves_the_random_state_alone(configure):
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -65,51 +106,65 @@ def test_digits_are_learned(configure):
     assert learned["epoch"].tolist() == list(range(1, 9))
     assert learned["test_accuracy"][-1] > 0.9
     assert learned["train_loss"][-1] < learned["train_loss"][0]
-    assert set(learned) == {"epoch", "train_loss", "test_loss", "test_accuracy"}
+    assert learned["log_true"].shape == learned["log_mean"].shape == (8, 500)
+    values = {"epoch", "train_loss", "test_loss", "test_accuracy", "log_true", "log_mean"}
+    assert set(learned) == values
 
 
-def wave_by_its_formula(name, frequency, x):
-    """s(x) of images (n, 64) on 8 x 8."""
-    if name == "uniform":
-        return np.ones(len(x))
-    if name == "radial":
-        phase = math.sqrt(2) * math.gamma(32.5) / math.gamma(32)  # mean length of a normal image
-        return 1 + np.sin(2 * np.pi * frequency * (np.linalg.norm(x, axis=1) - phase))
-    turns = -np.arange(8)[:, None].repeat(8, 1) / 8  # fourier:3,4: u = 3 - 4, v = 4 - 4
-    direction = (np.cos(2 * np.pi * turns) - np.sin(2 * np.pi * turns)).ravel() / 8
-    return 1 + np.sin(2 * np.pi * frequency * (x @ direction))
-
-
-@pytest.mark.parametrize("wave", [("uniform", 0.0), ("radial", 0.15), ("fourier:3,4", 0.3)])
-def test_history_is_what_the_kept_network_gives(configure, wave):
-    """The last row, computed anew in float64 from the weights with formulas of its own."""
-    amplitude = 0.4
-    config = configure(wave=wave[0], frequency=wave[1], amplitude=amplitude, num_epochs=3)
-    recorded, weights = config.execute(CPU)
-    network = config.build().eval()
+def network_of(config, weights, epoch):
+    """The network that a run kept after `epoch`."""
     own = {name.partition("/"): tensor for name, tensor in weights.items()}
+    network = config.build().eval()
     network.load_state_dict(
-        {name: tensor for (epoch, _, name), tensor in own.items() if epoch == "3"}
+        {name: tensor for (start, _, name), tensor in own.items() if start == str(epoch)}
     )
+    return network
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"wave": "radial", "frequency": 0.15, "amplitude": 0.4}, {"model": "resnet8-4"}]
+)
+def test_history_is_what_the_kept_networks_give(configure, fields):
+    """Of every epoch, computed anew in float64; float16 has 11 bits of the logarithms."""
+    config = configure(**fields, num_epochs=3)
+    recorded, weights = config.execute(CPU)
     dataset = config.load_data()
     images, labels = dataset.normalize(dataset.x_test), dataset.y_test.numpy()
-    with torch.no_grad():
-        logits = network(images).double().numpy()
-    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    s = wave_by_its_formula(*wave, images.double().numpy().reshape(500, -1))
-    r = amplitude * s / s.mean()
-    clean = -log_p[np.arange(500), labels]
-    noisy = (1 - r) * clean - r * log_p.mean(1)
-    last = {name: values[-1] for name, values in recorded.items()}
-    assert last["test_loss"] == pytest.approx(clean.mean(), abs=1e-5)
-    assert last["test_accuracy"] == pytest.approx((logits.argmax(1) == labels).mean(), abs=1e-12)
-    assert last["test_loss_noisy"] == pytest.approx(noisy.mean(), abs=1e-5)
-    assert last["noise_fitting"] == pytest.approx((clean - noisy).mean(), abs=1e-5)
-    if wave[0] == "uniform":
-        assert math.isnan(last["wave_slope"])
-    else:  # C = 10: the noisy label of the class is 1 - r + r / C
-        slope = np.polyfit(1 - 0.9 * r, np.exp(-clean), 1)[0]
-        assert last["wave_slope"] == pytest.approx(slope, abs=1e-4)
+    assert recorded["epoch"].tolist() == [1, 2, 3]
+    for row, epoch in enumerate(recorded["epoch"]):
+        with torch.no_grad():
+            logits = network_of(config, weights, epoch)(images).double().numpy()
+        logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+        of_class = logs[np.arange(500), labels]
+        right = (logits.argmax(1) == labels).mean()
+        assert recorded["test_loss"][row] == pytest.approx(-of_class.mean(), abs=1e-5)
+        assert recorded["test_accuracy"][row] == pytest.approx(right, abs=1e-12)
+        for name, expected in (("log_true", of_class), ("log_mean", logs.mean(1))):
+            kept = recorded[name][row]
+            assert kept.dtype == np.float16
+            np.testing.assert_allclose(kept, expected, rtol=2**-10, atol=2e-5)
+
+
+def test_a_network_without_a_doubt_keeps_finite_logarithms(configure):
+    """Of classes beyond the range of float16, 65,504."""
+    dataset = configure().load_data()
+    logits = torch.zeros(10).index_fill(0, torch.tensor([0]), 1e6)
+    row = loop.look(Constant(logits), dataset.x_test[:20], dataset.y_test[:20], dataset)
+    sure = dataset.y_test[:20].numpy() == 0
+    assert np.isfinite(row["log_true"]).all()
+    assert (row["log_true"] == np.where(sure, 0, -6e4).astype(np.float16)).all()
+    assert (row["log_mean"] == np.float16(-6e4)).all()
+
+
+class Constant(torch.nn.Module):
+    """A network that always says the same."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x):
+        return self.logits.expand(len(x), -1)
 
 
 def test_training_sees_the_noisy_labels(configure):
@@ -123,13 +178,25 @@ def test_training_sees_the_noisy_labels(configure):
     assert smoothed[-1] < 1.1 * entropy
 
 
-def test_the_controls_noise_fitting_is_confidence_alone(configure):
-    """Under uniform smoothing the network that has learned its labels has log p and log q in them,
-    p = 1 - r + r / C: CE(clean) - CE(noisy) = -(r - r / C) (log p - log q), about -1 at r = 0.4."""
-    p, q = 1 - 0.4 + 0.04, 0.04
-    expected = -(0.4 - 0.04) * (math.log(p) - math.log(q))
-    config = configure(num_epochs=40, model="mlp-1-64", wave="uniform", amplitude=0.4)
-    assert history(config)["noise_fitting"][-1] == pytest.approx(expected, abs=0.12)
+def test_labels_of_one_class_alone_are_smoothed_in_training(configure, monkeypatch):
+    """By the amplitude, in the mean over its images in each batch."""
+    batches = []
+
+    class Watched(training.Gradients):
+        def __call__(self, images, labels):
+            batches.append(labels)
+            return super().__call__(images, labels)
+
+    monkeypatch.setattr(loop, "Gradients", Watched)
+    fields = {"wave": "radial", "frequency": 0.5, "amplitude": 0.2, "wave_class": 3}
+    history(configure(**fields, num_epochs=1))
+    for labels in batches:
+        highest, winner = labels.max(1)
+        assert (highest[winner != 3] == 1).all()
+        r = (1 - highest[winner == 3]) / 0.9
+        assert r.mean().item() == pytest.approx(0.2, abs=1e-5)
+        assert r.std() > 0.05
+    assert len(batches) == 5
 
 
 def test_num_train_and_num_test(configure):

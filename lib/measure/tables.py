@@ -1,0 +1,65 @@
+"""The measures of paths as columns of tables: their names, their titles, intervals over images."""
+
+import numpy as np
+import pandas as pd
+
+from lib.stats import bootstrap
+
+OUTPUTS = {"softmax": "softmax", "logits": "standardised logits"}
+MULTIPLES = (1, 2, 4)  # of the cutoff: where power out of band is judged
+
+
+def column(measure: str, output: str, multiple: float) -> str:
+    """The column of a measure (power, floor, share) of an output above a multiple of the cutoff."""
+    return f"{measure}_{output}_{multiple:.3g}"
+
+
+PRIMARY = column("power", "softmax", 1)  # method.md 4.4; the other 11 beside it
+VARIANTS = [
+    column(measure, output, multiple)
+    for output in OUTPUTS
+    for measure in ("power", "share")
+    for multiple in MULTIPLES
+]
+
+
+def with_shares(paths: pd.DataFrame) -> pd.DataFrame:
+    """`Measurement.paths` with share_OUTPUT_MULTIPLE: power over variance, of a constant path 0."""
+    shares = {}
+    for output in OUTPUTS:
+        total = paths[f"variance_{output}"]
+        for name in paths.filter(like=f"power_{output}_").columns:
+            share = (paths[name] / total.where(total > 0)).fillna(0.0)
+            shares[name.replace("power", "share")] = share
+    return paths.assign(**shares)
+
+
+def titles(cutoff: float) -> dict[str, str]:
+    """What each measure of paths is called, by column: the published one, then the twelve."""
+    names = {"hff": "HFF, all paths"}
+    for output, title in OUTPUTS.items():
+        for measure in ("power", "share"):
+            for multiple in MULTIPLES:
+                above = f"{measure} above {multiple * cutoff:g} cycles/nu, {title}"
+                names[column(measure, output, multiple)] = above
+    return names
+
+
+def intervals(measurement) -> pd.DataFrame:
+    """The measures of a `Measurement` with 95 % bootstrap intervals over images: paths share their
+    ends, so images are drawn anew and not paths. One row a measure and kind of path: measure, kind,
+    estimate, low, high, num_paths, column. HFF is over all paths, the others over those whose two
+    ends are classified correctly (NaN where there is none)."""
+    rows, paths = [], with_shares(measurement.paths)
+    cutoff = float(measurement.network["cutoff"].iloc[0])
+    for name, title in titles(cutoff).items():
+        usable = paths if name == "hff" else paths[paths["correct"]]
+        for kind in ("within", "between"):
+            chosen, interval = usable[usable["kind"] == kind], [np.nan] * 3
+            if len(chosen):
+                interval = bootstrap(chosen[name], chosen[["a", "b"]], 1000)[:3]
+            rows.append((title, kind, *interval, len(chosen), name))
+    norm = measurement.network.loc[0, ["jacobian_norm", "jacobian_low", "jacobian_high"]]
+    rows.append(("Jacobian norm, softmax, at images", "", *norm, 0, "jacobian_norm"))
+    names = ("measure", "kind", "estimate", "low", "high", "num_paths", "column")
+    return pd.DataFrame(rows, columns=names)

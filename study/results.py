@@ -1,0 +1,190 @@
+"""What executed notebooks hold, and what follows from it: claims, figures, tables of runs; the
+scoreboard, a page a profile, the README's table."""
+
+import base64
+import collections
+import itertools
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from lib import measure, runs, verdicts
+from lib.parameters import ROOT, StudyError
+from lib.provenance import MIME
+from lib.training import TrainingConfig
+from study import profiles
+
+SHIPPED = ("digits",)
+MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
+DEPENDS = "±"  # beside a mark: variants are decided both ways
+LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
+ends all compared networks classify correctly. Variants: of twelve measures (of a wave, three), how
+many are decided with the same sign."""
+FINDINGS = {
+    "F1": "low-frequency targets are fitted first, and better",
+    "F2": "with training time, frequency rises between classes and falls within",
+    "F3": "larger and better networks learn high frequencies faster; the same trend",
+    "F4": "more training examples: higher between classes, lower within",
+    "F5": "weight decay shifts the spectrum, and delays high frequencies",
+    "F6": "augmentations that raise accuracy: higher between, lower within",
+    "F7": "self-distillation that raises accuracy: the same",
+    "F8": "the bias is towards the low frequencies prevalent in natural images",
+    "F9": "augmentation with f and 1/f perturbations moves function frequency",
+    "F10": "the more diverse a class, the higher within it",
+    "F11": "over all networks, the more accurate: higher between, lower within",
+}
+
+
+def payload(executed: nbformat.NotebookNode) -> dict:
+    """What `provenance.record` left in a notebook: claims, run keys, versions ...; or {}."""
+    return next((data[MIME] for data in _shown(executed) if MIME in data), {})
+
+
+def _shown(executed: nbformat.NotebookNode) -> list[dict]:
+    """The data of every output by MIME type."""
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    return [output.get("data", {}) for output in outputs]
+
+
+def claims_in(folder: Path) -> list[dict]:
+    """The claims that the executed notebooks of a folder hold, in order; [] without the folder."""
+    rows = []
+    for file in sorted(folder.glob("[0-9]*.ipynb")):
+        claims = payload(nbformat.read(file, 4)).get("claims", [])
+        rows += [{"notebook": file.stem, **claim} for claim in claims]
+    return rows
+
+
+def shipped(profile: str) -> list[dict]:
+    """The claims that come with the study: of notebooks/ for digits, else of results/<profile>."""
+    return claims_in(ROOT / "notebooks" if profile == "digits" else ROOT / "results" / profile)
+
+
+def collect(out: Path) -> list[dict]:
+    """Write claims.json, runs.parquet, measures.parquet and figures/ of the executed notebooks in
+    `out` beside them; the claims."""
+    keys, figures = set(), out / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    for file in out.glob("[0-9]*.ipynb"):
+        executed = nbformat.read(file, 4)
+        keys |= set(payload(executed).get("runs", []))
+        images = [data["image/png"] for data in _shown(executed) if "image/png" in data]
+        for number, image in enumerate(images, 1):
+            (figures / f"{file.stem}-{number}.png").write_bytes(base64.b64decode(image))
+    rows = claims_in(out)
+    (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
+    present = [run for run in runs.all_runs() if run.key in keys]
+    for name, table in (("runs", run_table(present)), ("measures", reference_table(present))):
+        file = out / f"{name}.parquet"
+        if file.is_file():  # a run of theirs that another store holds keeps its rows
+            before, elsewhere = pd.read_parquet(file), keys - set(table.get("key", []))
+            table = pd.concat([table, before[before["key"].isin(elsewhere)]], ignore_index=True)
+        if len(table):
+            table.sort_values("key", kind="stable", ignore_index=True).to_parquet(file)
+    return rows
+
+
+def run_table(chosen: list[runs.Run]) -> pd.DataFrame:
+    """One row a run: key, configuration, where it was made, and the last row of its history."""
+    rows, columns = [], ("kind", "version", "created", "seconds", "device", "torch")
+    for run in chosen:
+        origin = {"key": run.key} | {name: run.record[name] for name in columns}
+        history = run.history.drop(columns=["key", *run.config], errors="ignore")
+        rows.append({**origin, **run.config, **history.iloc[-1].add_prefix("final_")})
+    return pd.DataFrame(rows)
+
+
+def reference_table(chosen: list[runs.Run]) -> pd.DataFrame:
+    """The measures of the runs that learned clean labels, at their last epoch along straight paths
+    whose ends they classify correctly: one row a run, protocol and kind of path, for
+    `report.references`."""
+    rows, columns = [], ("spacing", "cutoff", "path", "num_pairs")
+    for run in chosen:
+        config, epoch = run.config, run.config.get("num_epochs")
+        clean = run.record["kind"] == TrainingConfig.kind and config["wave"] == "none"
+        if not clean or "+merged:" in config["dataset"]:
+            continue
+        for folder in sorted(run.path.glob(f"measure-{epoch:04d}-*")):
+            with runs.readable(folder / "config.json"):
+                stored = json.loads((folder / "config.json").read_text())
+            protocol = measure.Protocol(**measure.Protocol.fields_in(stored))
+            current = folder == measure.measurement_folder(run, epoch, protocol)
+            if protocol.path == "linear" and current:
+                network = {**config, "key": run.key, "epoch": epoch}
+                alone = [measure.read_measurement(run, epoch, protocol)]
+                summary = measure.compare([network], alone).drop(columns="included")
+                rows.append(summary.assign(**{name: getattr(protocol, name) for name in columns}))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def lines(rows: list[dict]) -> str:
+    """The scoreboard as text: a line a primary claim, then the count of verdicts."""
+    form = "{:<26}{:<8}{:<14}{:<7}{:<9}{}"
+    names = ("notebook", "finding", "verdict", "agree", "q", "claim: effect")
+    text, judged = ["", form.format(*names)], verdicts.judge(rows)
+    for row in judged:
+        cells = [row["notebook"], row["finding"], row["verdict"]]
+        cells += [row["agreeing"] + DEPENDS * row["depends"], f"{row['q']:.2g}".replace("nan", "")]
+        text.append(form.format(*cells, f"{row['statement']}: {row['text']}{verdicts.why(row)}"))
+    counts = collections.Counter(row["verdict"] for row in judged).most_common()
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts) or "none"
+    others = f"{len(rows) - len(judged)} others, described or exact"
+    return "\n".join([*text, "", f"{len(judged)} primary claims: {told}; {others}"])
+
+
+def profile_page(profile: str, rows: list[dict]) -> str:
+    """The README.md of results/<profile>: what profile it is, and its primary claims."""
+    about = (profiles.PARAMS / profile / "common.yaml").read_text().splitlines()
+    about = itertools.takewhile(lambda line: line.startswith("#"), about)
+    text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about), ""]
+    names = ("", "claim", "verdict", "effect [95 % interval]", "variants", "as published")
+    text += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in verdicts.judge(rows):
+        agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
+        cells = [row["statement"], row["verdict"] + verdicts.why(row), row["text"], agree, ""]
+        if row["published"]:
+            cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
+        text.append(f"| {row['finding']} | {' | '.join(cells)} |")
+    return "\n".join([*text, "", LEGEND, ""])
+
+
+def findings_table(claims_of: dict[str, list[dict]]) -> str:
+    """The README's table, of claims by profile: a finding a line, and the mark of each primary
+    claim, as published and by the primary measure."""
+    names = [f"{profile}, {how}" for profile in claims_of for how in ("published", "primary")]
+    text = [f"| | finding | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    judged = {profile: verdicts.judge(rows) for profile, rows in claims_of.items()}
+    for finding, words in FINDINGS.items():
+        notebooks, cells = set(), []
+        for rows in judged.values():
+            own = {row["name"]: row for row in rows if row["finding"] == finding}
+            notebooks |= {row["notebook"] for row in own.values()}
+            for which in ("published_verdict", "verdict"):
+                marks = [_marked(name, row, which) for name, row in own.items()]
+                cells.append("; ".join(mark for mark in marks if mark))
+        links = [f"[{name[:2]}](notebooks/{name}.ipynb)" for name in sorted(notebooks)]
+        text.append(f"| {finding} {' '.join(links)} | {words} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def _marked(name: str, row: dict, which: str) -> str:
+    if which not in row:
+        return ""
+    return f"{name} {MARKS[row[which]]}{DEPENDS * (row['depends'] and which == 'verdict')}"
+
+
+def pages() -> dict[Path, str]:
+    """The files of the shipped claims: README.md, its table renewed; a page a profile."""
+    of_profile = {profile: shipped(profile) for profile in SHIPPED}
+    file, table = ROOT / "README.md", findings_table(of_profile)
+    place = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- /findings -->)", re.DOTALL)
+    readme, count = place.subn(lambda _: f"{table}\n", file.read_text())
+    if count != 1:
+        raise StudyError("README.md: needs <!-- findings --> and <!-- /findings --> once each")
+    pages = {
+        f"results/{name}/README.md": profile_page(name, rows) for name, rows in of_profile.items()
+    }
+    return {file: readme} | {ROOT / name: text for name, text in pages.items()}
