@@ -131,8 +131,10 @@ def over_paths(finding, summary, design: Design, prefix="", reason="", kinds=KIN
         rows = summary[(summary["kind"] == kind) & summary["included"]]
         least = int(rows["num_paths"].min()) if len(rows) else 0
         few = f"{least} matched paths; a verdict needs {LEAST_PATHS}" if least < LEAST_PATHS else ""
-        rows = without_floor(rows)
-        claimed.append(primary(finding, prefix + kind, design, rows, reason=reason, few=few))
+        options, rows = {"reason": reason, "few": few}, without_floor(rows)
+        claim = primary(finding, prefix + kind, design, rows, **options)
+        told = f"{claim.text}, {least} paths or more"
+        claimed.append(dataclasses.replace(claim, text=told))
     return claimed
 
 

@@ -12,8 +12,7 @@ from lib.stats import Effect
 
 Design = Callable[[pd.DataFrame, str], tuple[Effect, str]]
 GAINS = ("gain", "noise_fitting", "control")  # in names of columns that are told as differences
-EVEN_GAIN = 0.1  # of 1, a wave that is fitted
-EVEN_ACCURACY = 0.01
+EVEN, EVEN_ACCURACY = 0.1, 0.01  # of what a gain is in the mean, and of 1
 
 
 def is_ratio(measure: str) -> bool:
@@ -21,11 +20,12 @@ def is_ratio(measure: str) -> bool:
     return not any(part in measure for part in (*GAINS, "accuracy"))
 
 
-def even(measure: str) -> float:
-    """The bound of an effect on a measure that does not matter."""
+def even(table: pd.DataFrame, measure: str) -> float:
+    """The bound of an effect on a measure that does not matter: as a ratio 1.1, of a gain or noise
+    fitting a tenth of its mean size in the table, of accuracy a point."""
     if is_ratio(measure):
         return stats.EVEN
-    return EVEN_ACCURACY if "accuracy" in measure else EVEN_GAIN
+    return EVEN_ACCURACY if "accuracy" in measure else EVEN * float(table[measure].abs().mean())
 
 
 def said(effect: Effect, unit: str, parts: float = 1.0, ratio: bool = True) -> str:
@@ -59,7 +59,7 @@ def over_doses(dose: str, of_what: str) -> Design:
         ratio, doses = is_ratio(measure), table.loc[table[dose] > 0, dose]
         if doses.nunique() < 2:
             return _untested(table, f"fewer than two values of {of_what} above 0")
-        effect = stats.t_test(stats.slopes(table, dose, measure, ratio), even(measure))
+        effect = stats.t_test(stats.slopes(table, dose, measure, ratio), even(table, measure))
         doublings = math.log2(doses.max() / doses.min())
         unit = f"a doubling of {of_what}{' (0 left out)' * bool((table[dose] == 0).any())}"
         return effect, said(effect, unit, doublings, ratio)
@@ -96,7 +96,7 @@ def against(column: str, treated, control) -> Design:
             effect = stats.t_test(stats.log_ratios(*both, measure))
         else:
             first, second = (rows.groupby("seed")[measure].mean(skipna=False) for rows in both)
-            effect = stats.t_test(first.sub(second), even(measure))
+            effect = stats.t_test(first.sub(second), even(table, measure))
         return effect, said(effect, f"{treated} against {control}", ratio=ratio)
 
     return design
@@ -110,7 +110,7 @@ def interaction(columns: tuple[str, str], slow, fast, without, with_: float) -> 
         wanted = pd.MultiIndex.from_product([(slow, fast), (without, with_)])
         cells = table.groupby(["seed", *columns])[measure].mean(skipna=False).unstack([1, 2])
         a, b, c, d = cells.reindex(columns=wanted).to_numpy().T
-        effect = stats.t_test((c - d) - (a - b), even(measure))
+        effect = stats.t_test((c - d) - (a - b), even(table, measure))
         return effect, said(effect, "more lost by the fast wave", ratio=False)
 
     return design

@@ -1,6 +1,8 @@
 """Verdicts: what follows from the p-values of claims together, and how a notebook says it."""
 
+import collections
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,8 +11,13 @@ from lib.claims import Claim
 from lib.stats import false_discoveries
 
 LEVEL = 0.05
-NEAR = (0.02, 0.12)  # p-values that another processor's rounding may bring across the level
+NEAR = (0.005, 0.15)  # p-values that another processor's rounding may bring across the level
 VERDICTS = ("supported", "contradicted", "negligible", "inconclusive", "not testable")
+ALONE = ("as claimed", "against the claim", "negligible", "not decided", "not testable")
+NOTE = (
+    "Each claim is judged here by itself. The scoreboard's verdicts hold false discoveries at 5 % "
+    "over all primary claims of a profile, and may leave open what is decided here."
+)
 
 
 def sign(effect: dict) -> int:
@@ -30,8 +37,9 @@ def verdict(effect: dict, expected: str, q: float | None) -> str:
 
 def judge(rows: list[dict]) -> list[dict]:
     """The primary claims among `Claim.row`s, each with q, verdict, published_q, published_verdict,
-    agreeing ("11/12": variants decided with the primary's sign) and depends (variants are decided
-    both ways). q-values are over all the rows given: a profile's, or one notebook's."""
+    agreeing ("11/12": of the variants that could be tested, those decided with the primary's sign),
+    ways (which of them are decided, upwards and downwards) and depends (both ways). q-values are
+    over all the rows given, of variants over a claim's own."""
     chosen = [dict(row) for row in rows if row.get("name")]
     for part, q_name, verdict_name in (
         ("effect", "q", "verdict"),
@@ -43,11 +51,25 @@ def judge(rows: list[dict]) -> list[dict]:
             row[q_name], row[verdict_name] = float(q), verdict(row[part], row["expected"], q)
     for row in chosen:
         estimates, p = np.array(list(row["variants"].values()) or np.empty((0, 2)), float).T
-        decided = np.sign(estimates) * (false_discoveries(p) <= LEVEL)
+        decided, tested = np.sign(estimates) * (false_discoveries(p) <= LEVEL), np.isfinite(p).sum()
         agreeing = int((decided == sign(row["effect"])).sum())
-        row["agreeing"] = f"{agreeing}/{len(decided)}" if len(decided) else ""
-        row["depends"] = bool((decided > 0).any() and (decided < 0).any())
+        row["agreeing"] = f"{agreeing}/{tested}" if tested else ""
+        row["ways"] = [_kinds(row["variants"], decided == way) for way in (1, -1)]
+        row["depends"] = all(row["ways"])
     return chosen
+
+
+def _kinds(variants: dict, chosen: np.ndarray) -> str:
+    """The chosen variants in words, those of several cutoffs together: power softmax (3)."""
+    names = [name for name, one in zip(variants, chosen, strict=True) if one]
+    counts = collections.Counter(re.sub(r"_[\d.]+$", "", name).replace("_", " ") for name in names)
+    return ", ".join(f"{name} ({count})" for name, count in counts.items())
+
+
+def alone(row: dict) -> str:
+    """What a claim's own p-value says of it, without the others."""
+    found = verdict(row["effect"], row["expected"], row["effect"]["p"])
+    return ALONE[VERDICTS.index(found)]
 
 
 def why(row: dict) -> str:
@@ -79,32 +101,28 @@ def show(claimed: list[Claim]) -> None:
 
 
 def table(claimed: list[Claim]) -> pd.DataFrame:
-    """The claims with their effects and intervals, for the reader. Verdicts are over this
-    notebook's primary claims; the scoreboard's are over the whole profile's."""
-    judged = iter(judge([claim.row() for claim in claimed]))
-    rows = []
+    """The claims with their effects and intervals, for the reader, each judged by itself."""
+    judged, rows = iter(judge([claim.row() for claim in claimed])), []
     for claim in claimed:
         row = {"finding": claim.finding, "claim": claim.statement, "effect": claim.text}
         if claim.name:
             found = next(judged)
-            row |= {"verdict": found["verdict"], "variants": found["agreeing"]}
+            row |= {"by itself": alone(found), "variants": found["agreeing"]}
             row |= {"p": f"{claim.effect.p:.2g}", "published": claim.published_text}
         rows.append(row | {"why not": claim.effect.reason})
     return pd.DataFrame(rows).set_index("finding").fillna("")
 
 
 def answer(claimed: list[Claim]) -> str:
-    """The answer in words, of the primary claims: effect, verdict, variants, and the same as it was
-    published."""
+    """The answer in words, of the primary claims: what each says by itself, which of its variants
+    are decided, and the same as it was published."""
     sentences = []
     for row in judge([claim.row() for claim in claimed]):
-        text = f"{row['statement'][0].upper()}{row['statement'][1:]}: {row['verdict']}{why(row)}"
+        text = f"{row['statement'][0].upper()}{row['statement'][1:]}: {alone(row)}{why(row)}"
         text += f", {row['text']}."
-        if row["verdict"] != "not testable":
-            text += f" Of the variants {row['agreeing']} are decided with this sign"
-            text += ", others with the opposite one: it depends on the measure." * row["depends"]
-            text += "." * (not row["depends"])
-        if row["published"]:
-            text += f" As published: {row['published_verdict']}, {row['published_text']}."
+        for way, names in zip(("upwards", "downwards"), row["ways"], strict=True):
+            text += f" Variants decided {way}: {names}." * bool(names)
+        text += " It depends on the measure." * row["depends"]
+        text += f" As published: {row['published_text']}." * bool(row["published"])
         sentences.append(text)
-    return "\n\n".join(sentences)
+    return "\n\n".join([*sentences, NOTE] if sentences else [])

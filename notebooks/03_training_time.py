@@ -290,17 +290,21 @@ verdicts.show(claimed)
 verdicts.table(claimed)
 
 # %% [markdown]
-# Do softmax and logits say the same?
+# Do softmax and logits say the same, and the power and the share of the softmax? The share is the
+# power over the variance along the path: it rises where the variance falls faster than the power.
 
 # %%
 for kind, softmax, logits in zip(measure.KINDS, claimed[:2], claimed[2:4], strict=True):
-    effects = (softmax.effect, logits.effect)
-    decided = [bool(effect.p <= verdicts.LEVEL) for effect in effects]
-    same = np.sign(effects[0].estimate) == np.sign(effects[1].estimate)
-    answer = "they agree" if same else "they disagree: it depends on the output"
-    if not all(decided):
-        answer = f"decided: {' and '.join(np.array(['softmax', 'logits'])[decided]) or 'neither'}"
-    print(f"{kind} classes: softmax {softmax.text}; logits {logits.text}; {answer}.")
+    shares = design(clear[clear["kind"] == kind], measure.column("share", "softmax", 1))
+    print(f"{kind} classes: softmax {softmax.text}")
+    for name, effect, text in (("its share", *shares), ("logits", logits.effect, logits.text)):
+        decided = [bool(one.p <= verdicts.LEVEL) for one in (softmax.effect, effect)]
+        same = np.sign(softmax.effect.estimate) == np.sign(effect.estimate)
+        answer = "they agree" if same else "they disagree: it depends on the measure"
+        if not all(decided):
+            names = np.array(["the softmax's power", name])[decided]
+            answer = f"decided: {' and '.join(names) or 'neither'}"
+        print(f"  {name} {text}; {answer}.")
 
 # %% [markdown]
 # ## The answer
@@ -311,10 +315,12 @@ print(verdicts.answer(claimed))
 # %% [markdown]
 # ## What to make of it
 #
-# HFF, over all paths, counts transitions: a path on which the prediction never changes has an HFF
-# near zero, one on which it does has about 0.3, whatever the smoothness of the function. Within
-# classes it therefore goes with the share of misclassified ends. Matched paths take that away: the
-# same images, all classified correctly at every epoch that is compared.
+# HFF, over all paths, sees above all whether there is a transition: of a confident softmax with one
+# transition away from the ends it is about 0.3, however steep, and without one it is near 0. What
+# it is of a softmax that is not confident, the rows of epoch 0 show. Within classes there is a
+# transition where the ends are classified differently, at least one of them wrongly: the rank
+# correlation of HFF within classes with the test error is printed below. Matched paths take such
+# paths away: the same images, all classified correctly at every epoch that is compared.
 #
 # A mean may rest on few paths: `effective_paths` says on how many (all, if their power were equal).
 # And every seed draws its own pairs, but from the same test images: where these are few, as in a
@@ -323,8 +329,18 @@ print(verdicts.answer(claimed))
 #
 # Where softmax and logits disagree, the change is one of confidence: a sharper softmax has more
 # power out of band although the logits beneath it may be as smooth as before, or a saturated one
-# less although they are not. Class changes depend on neither.
-#
+# less although they are not. Where the softmax's power falls and its share rises, it varies less
+# along the path, and what variation is left is faster. Class changes depend on none of these.
+
+# %%
+of_within = summary[summary["kind"] == "within"]
+for name, rows in (("all", of_within), ("trained", of_within[of_within["epoch"] > 0])):
+    rho = stats.rank_correlation(rows["hff"], 1 - rows["test_accuracy"])
+    print(
+        f"HFF within classes, with the test error: rho {rho:.2f} over {len(rows)} networks, {name}"
+    )
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. How much of the published measure is the mere presence of a transition? Compare, over paths

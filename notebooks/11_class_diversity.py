@@ -36,9 +36,9 @@ import numpy as np
 import pandas as pd
 
 from lib import claims, designs, measure, plots, provenance, runs, stats, verdicts
-from lib.measure import diversity
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
+from notebooks import diversity
 
 # %% [markdown]
 # ## Parameters

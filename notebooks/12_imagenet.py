@@ -52,9 +52,9 @@ import pandas as pd
 import torch
 
 from lib import claims, data, measure, models, plots, provenance, runs, stats, verdicts
-from lib.measure import diversity
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
+from notebooks import diversity
 
 # %% [markdown]
 # ## Parameters

@@ -21,8 +21,12 @@ SHIPPED = ("digits",)
 MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
 DEPENDS = "±"  # beside a mark: variants are decided both ways
 LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
-ends all compared networks classify correctly. Variants: of twelve measures (of a wave, three), how
-many are decided with the same sign."""
+ends all compared networks classify correctly. n: seeds, or conditions; q: after Benjamini and
+Hochberg over these claims. Variants: of the measures that could be tested (twelve, or three of a
+wave), how many are decided with the same sign. Negligible: not decided, and the 90 % interval
+lies within 10 % end to end (of a gain, of its mean; of accuracy, within a point; of a rank
+correlation, within .3); a small but sure effect is decided. Intervals of rank correlations are
+bootstrapped over conditions, their tests permutations: near 0 the two can differ."""
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
     "F2": "with training time, frequency rises between classes and falls within",
@@ -140,11 +144,13 @@ def profile_page(profile: str, rows: list[dict]) -> str:
     about = (profiles.PARAMS / profile / "common.yaml").read_text().splitlines()
     about = itertools.takewhile(lambda line: line.startswith("#"), about)
     text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about), ""]
-    names = ("", "claim", "verdict", "effect [95 % interval]", "variants", "as published")
+    names = ("", "claim", "verdict", "effect [95 % interval]", "n", "q", "variants", "as published")
     text += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in verdicts.judge(rows):
         agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
-        cells = [row["statement"], row["verdict"] + verdicts.why(row), row["text"], agree, ""]
+        numbers = [str(row["effect"]["n"]), f"{row['q']:.2g}".replace("nan", "")]
+        cells = [row["statement"], row["verdict"] + verdicts.why(row), row["text"]]
+        cells += [*numbers, agree, ""]
         if row["published"]:
             cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
         text.append(f"| {row['finding']} | {' | '.join(cells)} |")

@@ -60,7 +60,8 @@ def test_claims_about_paths_read_their_own_kind_and_columns():
         assert list(claim.variants) == VARIANTS
         assert claim.effect == claim.variants[PRIMARY]
         rows = summary[summary["kind"] == claim.name]
-        assert (claim.effect, claim.text) == DOSE(rows, PRIMARY)
+        effect, text = DOSE(rows, PRIMARY)
+        assert (claim.effect, claim.text) == (effect, f"{text}, 150 paths or more")
         assert (claim.published, claim.published_text) == DOSE(rows, "hff")
 
 
@@ -92,7 +93,7 @@ def test_a_value_near_its_floor_takes_no_part():
     lost = {name for name, one in within.variants.items() if one.reason}
     assert lost == {"power_logits_2", "share_logits_2"}
     (row,) = verdicts.judge([within.row()])
-    assert (row["verdict"], row["agreeing"]) == ("supported", "10/12")
+    assert (row["verdict"], row["agreeing"]) == ("supported", "10/10")
     summary.loc[rows[0], "floor_softmax_1"] = summary.loc[rows[0], PRIMARY]
     _, within = claims.over_paths("F4", summary, DOSE)
     assert within.effect.reason == stats.MISSING
@@ -155,7 +156,10 @@ def test_a_dose_of_zero_is_left_out():
     positive = with_zero[with_zero["num_train"] > 0]
     both = [claims.over_paths("F4", summary, DOSE) for summary in (with_zero, positive)]
     assert [one.effect for one in both[0]] == [one.effect for one in both[1]]
-    assert [one.text for one in both[0]] == [f"{one.text} (0 left out)" for one in both[1]]
+    with_it, without = ([one.text.split(", ")[:-1] for one in claimed] for claimed in both)
+    assert [", ".join(one) for one in with_it] == [
+        f"{', '.join(one)} (0 left out)" for one in without
+    ]
 
 
 @pytest.mark.parametrize("num_seeds", [1, 4])
@@ -163,9 +167,9 @@ def test_too_few_seeds(num_seeds):
     reason = f"n = {num_seeds} seeds; a verdict needs 5"
     claimed = claims.over_paths("F4", of_paths(num_seeds), DOSE)
     assert reasons(claimed) == [(reason, reason)] * 2
-    assert claimed[0].text == f"x {math.exp(claimed[0].effect.estimate / 3):.3f} a doubling of " + (
-        "the training set"
-    )
+    ratio = math.exp(claimed[0].effect.estimate / 3)
+    text = f"x {ratio:.3f} a doubling of the training set, 150 paths or more"
+    assert claimed[0].text == text
     assert reasons([claims.over_waves("F1", of_waves(num_seeds), FREQUENCY)]) == [(reason, reason)]
 
 

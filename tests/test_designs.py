@@ -64,6 +64,10 @@ def test_what_is_negligible_depends_on_the_measure():
     design = designs.against("arm", "f", "none")
     found = {name: design(table, name)[0].negligible for name in columns}
     assert found == {"hff": True, "mean_gain": True, "test_accuracy": False}
+    small = table.assign(mean_gain=0.1 * table["power"] + 0.2 * (table["arm"] == "f"))
+    assert not design(small, "mean_gain")[
+        0
+    ].negligible  # a tenth of what it is, not of a whole wave
 
 
 def test_time_compares_the_last_with_the_first():

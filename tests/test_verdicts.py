@@ -104,7 +104,7 @@ def test_variants_are_corrected_together():
     assert agreement(*[(0.5, 0.04)] * 12) == ("12/12", False)
     assert agreement((0.5, 0.04), *[(0.5, 0.9)] * 11) == ("0/12", False)
     assert agreement((0.5, 0.001), (-0.5, 0.02), *[(0.5, 0.9)] * 10) == ("1/12", False)
-    assert agreement((0.5, 0.001), (0.5, math.nan)) == ("1/2", False)
+    assert agreement((0.5, 0.001), (0.5, math.nan)) == ("1/1", False)  # of what could be tested
 
 
 def test_rows_may_come_from_json_or_from_before():
@@ -114,7 +114,7 @@ def test_rows_may_come_from_json_or_from_before():
     row["variants"] = {name: [None, None] for name in row["variants"]}
     old = {"finding": "F1", "verdict": "supported", "headline": "falls|published"}
     (found,) = verdicts.judge([old, row])
-    assert (found["verdict"], found["agreeing"], found["depends"]) == (UNTESTED, "0/1", False)
+    assert (found["verdict"], found["agreeing"], found["depends"]) == (UNTESTED, "", False)
     assert verdicts.judge([old]) == []
 
 
@@ -133,10 +133,11 @@ def words(text):
     ("one", "state"),
     [
         (effect(0.5, 0.0001), "above 0"),
-        (effect(-0.5, 0.02), "below 0"),
+        (effect(-0.5, 0.005), "below 0"),
+        (effect(-0.5, 0.02), "near the level"),
         (effect(0.5, 0.03), "near the level"),
         (effect(0.5, 0.1), "near the level"),
-        (effect(0.5, 0.13), "not decided"),
+        (effect(0.5, 0.16), "not decided"),
         (Effect(0.5, n=5, reason="few"), "not testable"),
     ],
 )
@@ -161,7 +162,7 @@ def test_lines_are_shown_aligned(capsys):
     assert len({one.index("it rises") for one in lines[:2]}) == 1
 
 
-def test_the_table_gives_verdicts_to_primary_claims_alone():
+def test_the_table_judges_primary_claims_by_themselves():
     claimed = [
         described("F2", "beside", effect(), "x 3"),
         claim(variants=[(0.5, 0.001)] * 12, published=effect(-0.5)),
@@ -169,7 +170,7 @@ def test_the_table_gives_verdicts_to_primary_claims_alone():
     ]
     table = verdicts.table(claimed)
     assert table.index.tolist() == ["F2"] * 3
-    assert table["verdict"].tolist() == ["", YES, UNTESTED]
+    assert table["by itself"].tolist() == ["", "as claimed", "not testable"]
     assert table["variants"].tolist() == ["", "12/12", ""]
     assert table["effect"].tolist() == ["x 3", claimed[1].text, claimed[2].text]
     assert table["p"].tolist()[:2] == ["", "0.001"]
@@ -185,12 +186,32 @@ def test_the_answer_in_words():
         claim(Effect(0.1, n=2, reason="n = 2 seeds")),
         exact("01", "s", 1.0, "> 0"),
     ]
-    first, second, third = verdicts.answer(claimed).split("\n\n")
-    said = "It rises: supported, x 1.5 [1.4, 1.6] in all. Of the variants"
-    assert first == (f"{said} 12/12 are decided with this sign. As published: contradicted, x 2.")
-    assert second.startswith(f"{said} 11/12 are decided with this sign, others with the opposite")
-    assert second.endswith("it depends on the measure.")
+    first, second, third, note = verdicts.answer(claimed).split("\n\n")
+    said = (
+        "It rises: as claimed, x 1.5 [1.4, 1.6] in all. Variants decided upwards: power softmax (3)"
+    )
+    others = "share softmax (3), power logits (3), share logits"
+    assert first == f"{said}, {others} (3). As published: x 2."
+    assert second.startswith(f"{said}, {others} (2). Variants decided downwards: share logits (1).")
+    assert second.endswith("It depends on the measure.")
     assert third == "It rises: not testable (n = 2 seeds), x 1.5 [1.4, 1.6] in all."
+    assert note == verdicts.NOTE
+    assert verdicts.answer(claimed[3:]) == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (effect(0.5, 0.03), "as claimed"),
+        (effect(-0.5, 0.03), "against the claim"),
+        (effect(0.5, 0.3), "not decided"),
+        (effect(0.01, 0.3, negligible=True), "negligible"),
+        (effect(0.5, 0.03, reason="few"), "not testable"),
+    ],
+)
+def test_a_claim_by_itself_is_not_corrected_for_others(one, words):
+    rows = judged(claim(one), *[claim(effect(p=0.9))] * 9)
+    assert verdicts.alone(rows[0]) == words
 
 
 def test_the_level_of_a_claim_is_that_of_its_profile():

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from lib import data
-from lib.measure import Measurement, diversity
+from lib.measure import Measurement
+from notebooks import diversity
 
 
 def test_spread_of_a_known_cloud():

@@ -5,9 +5,7 @@ import pandas as pd
 import torch
 
 from lib.data import Dataset
-from lib.measure.forward import usual_batch
-from lib.measure.network import Measurement
-from lib.measure.tables import with_shares
+from lib.measure import Measurement, usual_batch, with_shares
 
 DIVERSITIES = {
     "pixel_distance": "mean pixel distance",
