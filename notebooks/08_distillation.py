@@ -24,9 +24,9 @@
 # The paper reports that self-distillation, where it helps accuracy, raises function frequency
 # between classes and lowers it within.
 #
-# So there is a **premise**, and it is tested first: are students more accurate than networks
-# without a teacher? Where they are not, the rest of the finding is not testable here. Where they
-# are, the power of the softmax out of band $E(f_c)$ along paths between test images
+# So there is a **premise**, and it is tested first: are students more accurate, on average, than
+# networks without a teacher? Where they are not, the rest of the finding is not testable here.
+# Where they are, the power of the softmax out of band $E(f_c)$ along paths between test images
 # ([notebook 01](01_measuring_frequency.ipynb) builds it) is compared within each seed,
 #
 # $$\ln\bigl(E_\text{student} / E_\text{no teacher}\bigr) .$$
@@ -90,7 +90,7 @@ summary = measure.sweep(configs.values(), protocol, device)
 summary["role"] = np.where(summary["generation"] == 0, "no teacher", "student")
 
 # %% [markdown]
-# ## The premise: is a student better than no teacher?
+# ## The premise: are students better, on average, than no teacher?
 #
 # Each student's test accuracy less that of its seed's network without a teacher, in percentage
 # points.
@@ -168,7 +168,7 @@ design = designs.against("role", "student", "no teacher")
 options = {"measure": "test_accuracy", "published": None, "variants": ["test_accuracy"]}
 premise = claims.primary("F7", "accuracy", design, networks, **options)
 better = premise.effect.p <= verdicts.LEVEL and premise.effect.estimate > 0
-reason = "" if better else "premise fails: no student better than its teacher"
+reason = "" if better else "premise fails: on average, students not more accurate than no teacher"
 claimed = [premise, *claims.over_paths("F7", summary, design, reason=reason)]
 over_generations = designs.over_time("generation", "generation")
 clear = claims.without_floor(compared[compared["generation"] > 0])

@@ -393,15 +393,29 @@ verdicts.table(claimed)
 # ## The answer
 
 # %%
-print(verdicts.answer(claimed))
+print(verdicts.answer(claimed), end="\n\n")
+for experiment in loaded:
+    own = tables[experiment]
+    means = own.groupby(["orientation", "radius"])["mean_gain"].mean().reset_index()
+    rho = stats.rank_correlation(means["radius"], means["mean_gain"])
+    print(f"Images {experiment}, means of {len(means)} directions: rank correlation {rho:.2f}.")
+    for name, rows in own.groupby("orientation"):
+        print(f"  {name} alone: {design(rows, 'mean_gain')[1]}")
+print(f"At equal cycles/nu: {dict(described)['at equal cycles/nu, mean gain'][1]}.")
 
 # %% [markdown]
 # ## What to make of it
 #
+# Seeds replicate the networks, not the directions: the verdict is about these few directions, which
+# are the same for every seed. The correlation over their means, and each orientation by itself, say
+# how far they agree with each other.
+#
 # A slope at equal periods has two explanations: networks prefer low *image* frequencies; or they
 # prefer low *function* frequencies, and a wave of equal periods is slower where images spread
-# further. Whitening takes the second away: there all waves are about equally fast. What is left of
-# the slope on whitened images is not due to the function's frequency; what is gone may be.
+# further. On whitened images all waves of equal periods are about equally fast, so a slope there is
+# not one of f. That it changes from one set of images to the other does not show that f was the
+# cause of it. At equal cycles/nu f is the same on the images as they are; but there a wave has
+# more periods where images reach further, and that may move its gain, too. Read the three together.
 #
 # What this does not test: whitening also changes the task. What tells the classes apart along these
 # directions becomes louder or fainter, and a wave that goes with the classes may be learned

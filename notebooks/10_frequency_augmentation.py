@@ -121,7 +121,7 @@ spectra = pd.concat(spectra, ignore_index=True)
 ax = plots.sns.lineplot(spectra, x="radius", y="power", hue="of", marker="o")
 ax.set(xscale="log", yscale="log", title="Spectra of the patterns and of the test images")
 ax.set(xlabel="image frequency (cycles per image width)", ylabel="share of power, a frequency")
-ax.legend(title="", **plots.SMALL)
+legend = ax.legend(title="", **plots.SMALL)
 
 # %% [markdown]
 # ## The experiment
@@ -181,6 +181,7 @@ options = {"legend": "pattern", "xlabel": "f (cycles/nu)", "logx": True, "note":
 axes = plots.row(panels, "frequency", "arm", title="Power against smoothing alone", **options)
 for ax in axes:
     ax.axhline(1, color="k", lw=1)
+    ax.set_xticks(ax.get_xticks(), [f"{tick:.3g}" for tick in ax.get_xticks()])
 
 # %%
 columns = ["test_accuracy", "num_paths", "hff", "changes", measure.PRIMARY, "power_per_change"]
@@ -210,7 +211,7 @@ ax.set_yticks(range(len(contrasts)), list(contrasts))
 ax.set(xscale="log", title=f"Effects, {len(seeds)} seeds")
 ax.set_xlabel(f"ratio of power above {cutoff:g} cycles/nu, 95 % interval\n{counted}")
 ax.invert_yaxis()
-ax.legend(title="path", **plots.SMALL, **plots.BESIDE)
+legend = ax.legend(title="path", **plots.SMALL, **plots.BESIDE)
 
 # %% [markdown]
 # ## Claims

@@ -37,7 +37,7 @@
 #
 # The shipped profile with photos, `imagenet-sample`, has few of them, of few classes, and networks
 # whose weights were mostly stored as 8-bit numbers. A rank correlation over ten classes says
-# little: one class more or less turns its sign. So **this notebook describes, and gives no
+# little: one class more or less may turn its sign. So **this notebook describes, and gives no
 # verdict**.
 #
 # To measure all of ImageNet's, get its validation images from
@@ -177,13 +177,17 @@ for one in measurements.values():
     shared.append(one._replace(paths=paths))
 each = [{"model": short, "seed": seed, "key": short, "epoch": 0} for short in measurements]
 summary = measure.compare(each, shared)
-print(f"{measure.matched_counts(summary)} {measure.left_out(summary, 'model')}")
+counts = summary[summary["included"]].groupby("kind")["num_paths"].min()
+matched = ", ".join(f"{count} {kind} classes" for kind, count in counts.items())
+matched = f"Matched paths: {matched}."
+print(matched, measure.left_out(summary, "model"))
 
 # %%
 spectra = measure.spectra(summary, cutoff=1.0)  # in multiples of each network's own
-options = {"legend": "network", "title": whose, "note": measure.matched_counts(summary)}
+options = {"legend": "network", "title": whose}
 grid = plots.power_above(spectra, "model", **options)
-grid.set_axis_labels("f (cutoffs; dashed: floor)", "power above f")
+grid.figure.texts[-1].set_text(f"{matched} A curve a network; dashed: the floor.")
+grid = grid.set_axis_labels("f (in cutoffs)", "power above f")
 
 # %%
 columns = ["test_accuracy", "num_paths", "hff", "changes", measure.PRIMARY, "power_per_change"]
@@ -229,21 +233,29 @@ for line, (column, label) in zip(axes, labels.items(), strict=True):
         ax.set(xlabel=title, ylabel=f"{label}\n(mean rank over {num_tested} networks)")
         ax.set_title(f"rho {rho:.2f}", fontsize="small")
         ax.locator_params(axis="x", nbins=5)
-figure.suptitle(f"{whose}: diversity against frequency within classes, {len(diverse)} classes")
+title = f"{whose}: diversity against frequency within classes, {len(diverse)} classes"
+counted = f"{fewest.min()} to {fewest.max()} correct paths a class, of the network with the fewest"
+figure.suptitle(f"{title}\n{counted}", fontsize="medium")
 figure.tight_layout()
 
 # %% [markdown]
 # ## Claims
 #
-# None is primary. Top-1 is compared with what is known; the rest is described: width, over the
-# networks of one family; diversity, over classes.
+# None is primary. Top-1 of pretrained networks is compared with what is known (of a stand-in
+# nothing else is known), and of every network the fall of power with frequency with that of white
+# noise, of whose power above the cutoff two thirds lie above 4 times it; the rest is described:
+# width, over the networks of one family; diversity, over classes.
 
 # %%
 claimed = []
-for row in overview.itertuples():
+for row in overview.itertuples() if images else ():
     statement = f"top-1 of {row.network}: away from the known one, in standard errors"
     distance = abs(row.top1 - row.known) / row.standard_error
     claimed.append(claims.exact(finding, statement, distance, "< 1", 1))
+steps = summary.set_index(["kind", "model"])
+falls = steps["power_logits_4"] / steps["power_logits_1"]
+statement = "power of the logits above 4 cutoffs over that above 1, the greatest"
+claimed.append(claims.exact(finding, statement, falls.max(), "< 0.6", 1))
 sizes = overview.set_index("network")["parameters"]
 of_family = claims.without_floor(summary[summary["model"].str.contains(family)])
 for kind in measure.KINDS:
@@ -273,15 +285,14 @@ verdicts.table(claimed)
 
 # %%
 print(f"{whose}, {len(overview)} of them; {len(diverse)} classes. No verdict is given here.")
-steps = summary.set_index(["kind", "model"])
-falls = steps["power_logits_4"] / steps["power_logits_1"]
 for kind in measure.KINDS:
     least, most = falls[kind].min(), falls[kind].max()
     words = "of the power of standardised logits above the cutoff"
     print(f"{kind} classes: {least:.1%} to {most:.1%} {words} lies above 4 times it.")
-of_softmax = [c.effect.estimate for c in claimed if "softmax, with mean" in c.statement]
-print("rank correlation of power within classes with pixel and feature distance:", end=" ")
-print(", ".join(f"{one:.2f}" for one in of_softmax), f"over {len(diverse)} classes.")
+print(f"rank correlations with {len(diversity.DIVERSITIES)} measures of diversity, least to most:")
+for column, label in names.items():
+    rho = [stats.rank_test(diverse[one], diverse[column]).estimate for one in diversity.DIVERSITIES]
+    print(f"  within classes, {label}: {min(rho):.2f} to {max(rho):.2f}")
 
 # %% [markdown]
 # ## What to make of it
@@ -290,9 +301,9 @@ print(", ".join(f"{one:.2f}" for one in of_softmax), f"over {len(diverse)} class
 # frequencies from noise. Of white noise, about two thirds of the power above .05 cycles a spacing
 # lie above four times that.
 #
-# HFF over all paths counts those on which the prediction changes, and it changes more often within
-# a class that is hard: a diverse class may just be a hard one. Along paths with correct ends that
-# is taken away in part.
+# HFF over all paths rises with the share of paths on which the prediction changes, and it changes
+# where a class is hard: a diverse class may just be a hard one (confidence moves HFF, too). Along
+# paths with correct ends that is taken away in part.
 #
 # Classes differ in more than diversity, and networks that share an architecture, or photos, are
 # not independent. What is seen here is about these classes and these networks.

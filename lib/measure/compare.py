@@ -84,7 +84,9 @@ def matched_counts(summary: pd.DataFrame) -> str:
     parts = []
     for kind, rows in summary[summary["included"]].groupby("kind"):
         least, most = rows["num_paths"].min(), rows["num_paths"].max()
-        parts.append(f"{least} to {most} {kind} classes" if most > least else f"{least} {kind}")
+        parts.append(
+            f"{least} to {most} {kind} classes" if most > least else f"{least} {kind} classes"
+        )
     return f"Matched paths a seed: {', '.join(parts)}."
 
 

@@ -148,7 +148,9 @@ def test_power_for_each_change_of_class(network):
 def test_matched_counts_in_words(network):
     rows = [("++++++", 0), ("+--+++", 1)]
     summary = compared(*(network(correct, seed=seed) for correct, seed in rows))
-    assert matched_counts(summary) == "Matched paths a seed: 1 to 3 between classes, 3 within."
+    assert (
+        matched_counts(summary) == "Matched paths a seed: 1 to 3 between classes, 3 within classes."
+    )
 
 
 def test_spectra_are_power_above_each_frequency(network):
