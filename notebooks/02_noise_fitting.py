@@ -97,6 +97,7 @@ for frequency in (frequencies[0], frequencies[-1]):
     s = wave("radial", frequency, images.image_shape)(normalized)
     labels[frequency] = 1 - (1 - 1 / images.num_classes) * smoothing(s, amplitude).numpy()
 
+# %%
 figure, ax = plt.subplots(figsize=(9, 4.5))
 for frequency, label in labels.items():
     colour, name = colours[frequency], f"{frequency:g} cycles/nu"
@@ -239,6 +240,8 @@ if only_class >= 0:
     fits_of_one = measure.fitting(on_one).assign(noisy=f"class {only_class}")
     both = pd.concat([fits[fits["frequency"] == slowest].assign(noisy="all"), fits_of_one])
 
+# %%
+if only_class >= 0:
     ax = plt.subplots()[1]
     plots.null_band(ax, measure.null_band(measure.null(on_one), ["epoch"]), "epoch")
     title = f"Gain of the wave of {slowest:g} cycles/nu, on the labels of one class and of all"

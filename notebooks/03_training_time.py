@@ -321,7 +321,8 @@ print(verdicts.answer(claimed))
 # transition where the ends are classified differently, at least one of them wrongly: the rank
 # correlation of HFF within classes with the test error is printed below. Matched paths take such
 # paths away: the same images, all classified correctly at every epoch that is compared.
-#
+
+# %% [markdown]
 # A mean may rest on few paths: `effective_paths` says on how many (all, if their power were equal).
 # And every seed draws its own pairs, but from the same test images: where these are few, as in a
 # small dataset, the intervals hold only a part of the spread over images, and a verdict is about

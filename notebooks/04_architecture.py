@@ -22,7 +22,8 @@
 # Two experiments. Over the **width** of one family, a fast label wave
 # ([notebook 02](02_noise_fitting.ipynb)). How fast it is learned is its **mean gain** over the
 # evaluated epochs $e$, beyond a control of the same width and seed with evenly smoothed labels,
-#
+
+# %% [markdown]
 # $$G = \frac{1}{\#e} \sum_e \text{gain}_e , \qquad
 #   \text{gain}_e = \text{slope of } p_y^\text{wave} - p_y^\text{control}
 #   \text{ on the noisy label } \tilde y_y ,$$

@@ -193,6 +193,8 @@ fitted.groupby(of_waves[:2])[columns].mean().round(3)
 # %%
 cells = fitted.pivot(index="seed", columns=of_waves[:2], values="mean_gain")
 lost = pd.DataFrame({f: cells[f, least] - cells[f, greatest] for f in frequencies.values()})
+
+# %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 4))
 colours = sns.color_palette("viridis", 3)
 for (name, frequency), colour in zip(frequencies.items(), colours, strict=False):

@@ -25,7 +25,8 @@
 # over augmentations,
 #
 # $$\rho = \operatorname{Spearman}_a\bigl(\text{accuracy}_a,\ \ln E_a\bigr),$$
-#
+
+# %% [markdown]
 # tested by permuting augmentations: the networks that share one are not independent, so more seeds
 # would make each mean surer, and not their number greater.
 #

@@ -23,7 +23,8 @@
 #
 # The paper reports that self-distillation, where it helps accuracy, raises function frequency
 # between classes and lowers it within.
-#
+
+# %% [markdown]
 # So there is a **premise**, and it is tested first: are students more accurate, on average, than
 # networks without a teacher? Where they are not, the rest of the finding is not testable here.
 # Where they are, the power of the softmax out of band $E(f_c)$ along paths between test images

@@ -23,7 +23,8 @@
 # $f$ is the frequency of the function, in cycles per nu along $u$; the radius of $u$ in the Fourier
 # plane is the frequency of the image. The paper reports that networks fit waves along the low image
 # frequencies that natural images are made of.
-#
+
+# %% [markdown]
 # Images reach further along some directions than along others, so the same $f$ means more periods
 # on one direction than on another. What is asked: at **equal periods** across the range from the
 # 1st to the 99th percentile of $\langle x, u\rangle$, does the mean gain
@@ -134,6 +135,7 @@ def whitened(of: data.Dataset, names: list[str]) -> dict[str, np.ndarray]:
     return {k: v.numpy() for k, v in (new | {"y_train": of.y_train, "y_test": of.y_test}).items()}
 
 
+# %%
 datasets = {"as they are": dataset}
 if whiten:
     partners = [f"fourier:{centre - r},{centre}" for r in radii if r < size / 2]
@@ -367,10 +369,8 @@ figure.tight_layout()
 # correlation a seed of sensitivity with the data's variance.
 
 # %%
-# NBVAL_CHECK_OUTPUT
 design = designs.over_doses("radius", "the image frequency")
 tables = dict(list(summary.groupby("experiment")))
-claimed = [claims.over_waves("F8", tables["as they are"], design)]
 described = [("at equal cycles/nu, mean gain", design(tables["equal cycles"], "mean_gain"))]
 design_mixed = designs.against("wave", "1/f", "f")
 described.append(("mixed directions, mean gain", design_mixed(tables["mixed"], "mean_gain")))
@@ -383,6 +383,10 @@ if whiten:
 effect = stats.t_test([stats.rank_correlation(one.numpy(), variance.numpy()) for one in changed])
 text = designs.said(effect, "rank correlation over the Fourier plane", ratio=False)
 described.append(("sensitivity and the images' variance", (effect, text)))
+
+# %%
+# NBVAL_CHECK_OUTPUT
+claimed = [claims.over_waves("F8", tables["as they are"], design)]
 claimed += [claims.described("F8", statement, *found) for statement, found in described]
 verdicts.show(claimed)
 
@@ -416,7 +420,8 @@ print(f"At equal cycles/nu: {dict(described)['at equal cycles/nu, mean gain'][1]
 # not one of f. That it changes from one set of images to the other does not show that f was the
 # cause of it. At equal cycles/nu f is the same on the images as they are; but there a wave has
 # more periods where images reach further, and that may move its gain, too. Read the three together.
-#
+
+# %% [markdown]
 # What this does not test: whitening also changes the task. What tells the classes apart along these
 # directions becomes louder or fainter, and a wave that goes with the classes may be learned
 # otherwise than one that does not (exercise 3). And it whitens single directions, not the images.

@@ -199,6 +199,8 @@ for kind in measure.KINDS:
     for words, pair in contrasts.items():
         rows = cleared[cleared["kind"] == kind]
         effects[kind, words] = designs.against("arm", *pair)(rows, measure.PRIMARY)
+
+# %%
 figure, ax = plots.plt.subplots(figsize=(9, 3.5))
 for (kind, words), (effect, _) in effects.items():
     place = list(contrasts).index(words) + (0.12 if kind == "within" else -0.12)

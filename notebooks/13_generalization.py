@@ -227,6 +227,7 @@ def from_least_to_most(rows: pd.DataFrame, column: str, log: bool = True) -> flo
     return np.ptp(place) * np.polyfit(place, values, 1)[0]
 
 
+# %%
 def most_followed(rows: pd.DataFrame, column: str) -> str:
     """Which of `followed` has the greatest rank correlation with a measure, and that."""
     complete = {words: one for words, one in followed.items() if rows[one].notna().all()}

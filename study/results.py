@@ -24,9 +24,9 @@ LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, a
 ends all compared networks classify correctly. n: seeds, or conditions; q: after Benjamini and
 Hochberg over these claims. Variants: of the measures that could be tested (twelve, or three of a
 wave), how many are decided with the same sign. Negligible: not decided, and the 90 % interval
-lies within 10 % end to end (of a gain, of its mean; of accuracy, within a point; of a rank
-correlation, within .3); a small but sure effect is decided. Intervals of rank correlations are
-bootstrapped over conditions, their tests permutations: near 0 the two can differ."""
+lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a rank correlation,
+.3); a small but sure effect is decided. Intervals of rank correlations are bootstraps over
+conditions, their tests permutations: near 0 the two can differ."""
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
     "F2": "with training time, frequency rises between classes and falls within",
@@ -53,6 +53,12 @@ def _shown(executed: nbformat.NotebookNode) -> list[dict]:
     return [output.get("data", {}) for output in outputs]
 
 
+def images_in(executed: nbformat.NotebookNode) -> list[bytes]:
+    """The figures of a notebook, PNG, in their order."""
+    shown = (data.get("image/png") for data in _shown(executed))
+    return [base64.b64decode(image) for image in shown if image]
+
+
 def claims_in(folder: Path) -> list[dict]:
     """The claims that the executed notebooks of a folder hold, in order; [] without the folder."""
     rows = []
@@ -75,9 +81,8 @@ def collect(out: Path) -> list[dict]:
     for file in out.glob("[0-9]*.ipynb"):
         executed = nbformat.read(file, 4)
         keys |= set(payload(executed).get("runs", []))
-        images = [data["image/png"] for data in _shown(executed) if "image/png" in data]
-        for number, image in enumerate(images, 1):
-            (figures / f"{file.stem}-{number}.png").write_bytes(base64.b64decode(image))
+        for number, image in enumerate(images_in(executed), 1):
+            (figures / f"{file.stem}-{number}.png").write_bytes(image)
     rows = claims_in(out)
     (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
     present = [run for run in runs.all_runs() if run.key in keys]
@@ -102,9 +107,8 @@ def run_table(chosen: list[runs.Run]) -> pd.DataFrame:
 
 
 def reference_table(chosen: list[runs.Run]) -> pd.DataFrame:
-    """The measures of the runs that learned clean labels, at their last epoch along straight paths
-    whose ends they classify correctly: one row a run, protocol and kind of path, for
-    `report.references`."""
+    """For `report.references`: the measures of runs that learned clean labels, at their last epoch
+    along straight paths with correct ends, one row a run, protocol and kind of path."""
     rows, columns = [], ("spacing", "cutoff", "path", "num_pairs")
     for run in chosen:
         config, epoch = run.config, run.config.get("num_epochs")
@@ -135,8 +139,8 @@ def lines(rows: list[dict]) -> str:
         text.append(form.format(*cells, f"{row['statement']}: {row['text']}{verdicts.why(row)}"))
     counts = collections.Counter(row["verdict"] for row in judged).most_common()
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts) or "none"
-    others = f"{len(rows) - len(judged)} others, described or exact"
-    return "\n".join([*text, "", f"{len(judged)} primary claims: {told}; {others}"])
+    count = f"{len(judged)} primary claims: {told}; {len(rows) - len(judged)} others"
+    return "\n".join([*text, "", f"{count}, described or exact"])
 
 
 def profile_page(profile: str, rows: list[dict]) -> str:
@@ -149,8 +153,8 @@ def profile_page(profile: str, rows: list[dict]) -> str:
     for row in verdicts.judge(rows):
         agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
         numbers = [str(row["effect"]["n"]), f"{row['q']:.2g}".replace("nan", "")]
-        cells = [row["statement"], row["verdict"] + verdicts.why(row), row["text"]]
-        cells += [*numbers, agree, ""]
+        told = [row["statement"], row["verdict"] + verdicts.why(row), row["text"]]
+        cells = [*told, *numbers, agree, ""]
         if row["published"]:
             cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
         text.append(f"| {row['finding']} | {' | '.join(cells)} |")

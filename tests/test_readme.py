@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 
+import nbformat
 import pytest
 from torch import nn
 
@@ -30,6 +31,12 @@ def test_rates_are_those_of_the_report():
             assert f"| {' | '.join(rates)} |" in page
         rates = [f"{row['training'][way]:.0f}" for way in ("eager", "fp32", "bf16")]
         assert f"| {row['model']} | {' | '.join(rates)} |" in page
+
+
+def test_its_figure_is_the_notebooks():
+    (figure,) = re.findall(r"!\[[^]]+\]\((results/digits/\S+\.png)\)", README)
+    executed = nbformat.read(ROOT / "notebooks" / "03_training_time.ipynb", 4)
+    assert (ROOT / figure).read_bytes() in results.images_in(executed)
 
 
 PAGES = ["README.md", "notebooks/README.md", "params/README.md", "results/bench/README.md"]
