@@ -14,7 +14,7 @@ def column(measure: str, output: str, multiple: float) -> str:
     return f"{measure}_{output}_{multiple:.3g}"
 
 
-PRIMARY = column("power", "softmax", 1)  # method.md 4.4; the other 11 beside it
+PRIMARY = column("power", "softmax", 1)  # the others beside it
 VARIANTS = [
     column(measure, output, multiple)
     for output in OUTPUTS

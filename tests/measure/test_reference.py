@@ -1,4 +1,4 @@
-"""Power out of band by a plain script, written from method.md 4.3 alone: numpy, scipy, a loop."""
+"""Power out of band by a plain script, written from its definition alone: numpy, scipy, a loop."""
 
 import math
 

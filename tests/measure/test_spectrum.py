@@ -1,4 +1,4 @@
-"""Frequency measures against closed forms, the table of method.md 4.3, and definitions in loops."""
+"""Frequency measures against closed forms, a table of known curves, and definitions in loops."""
 
 import cmath
 import itertools
@@ -99,7 +99,7 @@ def as_printed(value, printed):
 
 
 T = np.arange(60)
-# out-of-band share above .05 and above .1 cycles/nu of paths of 60 points, method.md 4.3
+# out-of-band share above .05 and above .1 cycles/nu of paths of 60 points
 TABLE = {
     "logistic .2": (logistic(0.2), "2.5e-6", "3.4e-9"),
     "logistic .5": (logistic(0.5), ".00169", "3.8e-5"),

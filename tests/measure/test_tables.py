@@ -40,7 +40,7 @@ def measurement():
 
 
 def test_there_are_twelve_variants_and_the_primary_is_one():
-    """Three cutoffs x power and share x softmax and standardised logits (method.md 4.4)."""
+    """Three cutoffs x power and share x softmax and standardised logits."""
     wanted = {
         f"{measure}_{output}_{multiple}"
         for measure in ("power", "share")
