@@ -26,8 +26,11 @@ notebooks: setup  ## after an edit of notebooks/*.py: execute them and renew not
 	cp output/digits/figures/03_training_time-5.png results/digits/power_above.png
 	.venv/bin/study claims --write
 
+reproduce: setup  ## run the study under other threads and instruction sets; results/reproduce.md
+	.venv/bin/study reproduce --write
+
 .venv/.ready: pyproject.toml uv.lock
 	python3 bootstrap.py sync --locked --compile-bytecode
 	@touch $@
 
-.PHONY: help setup study test test-environment notebooks
+.PHONY: help setup study test test-environment notebooks reproduce

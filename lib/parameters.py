@@ -5,9 +5,10 @@ import dataclasses
 import hashlib
 import inspect
 import json
-import math
 import os
 import re
+import reprlib
+import sys
 import unittest.mock
 from pathlib import Path
 from typing import ClassVar
@@ -23,33 +24,38 @@ class OutOfTime(StudyError):
     """The time budget is over: what is finished is kept."""
 
 
+SHORT = reprlib.Repr()
+SHORT.maxlist = SHORT.maxtuple = 10
+SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 120
+
+
 def refusal(name: str, got, accepted: str) -> StudyError:
     """The error for a parameter that came as `got`."""
-    return StudyError(f"{name}: got {got!r}; accepted: {accepted}")
+    return StudyError(f"{name}: got {SHORT.repr(got)}; accepted: {accepted}")
 
 
 # The accepted interval of every number, by parameter name; of a list, for each of its entries.
 INTERVALS = {
-    "[1, inf)": """
-        STUDY_AT_ONCE batch_size depth eval_every heat_images num_epochs num_pairs num_siren_steps
-        num_steps num_test num_train radii resize size sizes wave_epochs width
+    "[1, 1e4]": "STUDY_AT_ONCE depth radii resize size sizes width",
+    "[1, 1e7]": """
+        batch_size eval_every heat_images num_epochs num_pairs num_siren_steps num_steps num_test
+        num_train wave_epochs
     """,
+    "[1e-12, 1e12]": "cutoff spacing",
     "(0, inf)": """
-        adam_lr cutoff fast_frequency frequencies gd_lr grad_clip heat_norm high_frequencies
-        low_frequencies lr norms periods sigma slow_frequency spacing std
+        adam_lr fast_frequency frequencies gd_lr grad_clip heat_norm high_frequencies
+        low_frequencies lr norms periods sigma slow_frequency std
     """,
-    "[0, inf)": """
-        family_seeds first_noise frequency second_noise seed seeds start wave_class weight_decay
-        weight_decays
-    """,
+    "[0, 1e9]": "family_seeds first_noise second_noise seed seeds start wave_class",
+    "[0, inf)": "frequency weight_decay weight_decays",
     "[0, 1]": "top1 true_label_weight",
     "[0, 1)": "momentum true_label_weights",
-    "[8, inf)": "num_points num_siren_points",
+    "[8, 1e7]": "num_points num_siren_points",
     "[0, 0.5]": "amplitude",
-    "[2, inf)": "max_images",
+    "[2, 1e9]": "max_images",
     "[1, 100]": "num_generations",
     "(0, 1]": "shares",
-    "[-1, inf)": "only_class",
+    "[-1, 1e9]": "only_class",
 }
 LIMITS = {name: interval for interval, names in INTERVALS.items() for name in names.split()}
 CHOICES = {
@@ -71,15 +77,6 @@ def _in_interval(value: float, interval: str) -> bool:
     return touches or low < value < high
 
 
-def _yaml_hint(value) -> str:
-    """Why a number such as 1e-3 came as text, "" where that is not the matter."""
-    parts = isinstance(value, str) and re.fullmatch(r"([+-]?\d+)\.?(\d*)[eE]([+-]?)(\d+)", value)
-    if not parts:
-        return ""
-    whole, decimals, sign, exponent = parts.groups()
-    return f" (YAML reads {value} as text: write {whole}.{decimals or 0}e{sign or '+'}{exponent})"
-
-
 def check(name: str, value, annotation: str):
     """Return `value` if parameter `name` may have it, else raise StudyError. annotation: "int",
     "float", "str", "bool", a list such as "list[float]", or either with " | None". An int is
@@ -96,11 +93,12 @@ def check(name: str, value, annotation: str):
         raise StudyError(f"{name}: type {annotation!r} is not one of {kinds} or a list of them")
     number = not isinstance(value, bool) and isinstance(value, int | float)
     if not isinstance(value, TYPES[annotation]) or (annotation in ("int", "float") and not number):
-        raise refusal(name, value, annotation + _yaml_hint(value))
-    if number:
-        interval = LIMITS.get(name, "(-inf, inf)")
-        if math.isnan(value) or not _in_interval(value, interval):
-            raise refusal(name, value, f"{annotation} in {interval}")
+        raise refusal(name, value, annotation)
+    interval = LIMITS.get(name, "(-inf, inf)")
+    if number and not (abs(value) <= sys.float_info.max and _in_interval(value, interval)):
+        raise refusal(name, value, f"{annotation} in {interval}")
+    if annotation == "str" and re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+        raise refusal(name, value, "text without control characters")
     if name in CHOICES and annotation == "str" and value not in CHOICES[name]:
         raise refusal(name, value, ", ".join(CHOICES[name]))
     return value
@@ -134,6 +132,7 @@ class Config:
 
     kind: ClassVar[str] = ""
     version: ClassVar[int] = 1
+    made_by: ClassVar[tuple[str, ...]] = ()  # folders, files of lib that it runs: `runs.code_of`
     kinds: ClassVar[dict[str, type]] = {}  # every subclass by its kind
 
     def __init_subclass__(cls):

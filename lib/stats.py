@@ -1,15 +1,11 @@
-"""The tests behind every verdict: Student's t over seeds, permutation of conditions; and bootstrap
-intervals over images. scipy behind each where it has them."""
+"""The tests behind every verdict: Student's t over seeds, permutation of conditions."""
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.stats
-
-from lib.parameters import StudyError
 
 LEAST_SEEDS = 5
 LEAST_CONDITIONS = 12
@@ -19,15 +15,6 @@ QUANTILES = (0.025, 0.05, 0.95, 0.975)  # of 95 % and of 90 % intervals
 EVEN = math.log(1.1)  # an effect within 10 % end to end is negligible
 WEAK = 0.3  # and so is a rank correlation below it
 MISSING = "a measure is 0, at its floor, or missing"
-
-
-class Interval(NamedTuple):
-    """An estimate with its bootstrap interval; n: the number of groups that were resampled."""
-
-    estimate: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +72,8 @@ def rank_test(x, y, groups=None) -> Effect:
     permuted and resampled within them. Fewer than 12 conditions are not tested."""
     x, y = (np.asarray(values, dtype=np.float64) for values in (x, y))
     groups = np.zeros(len(x)) if groups is None else np.asarray(groups)
+    order = np.lexsort((y, x, groups))  # else chance would depend on the order that they came in
+    x, y, groups = x[order], y[order], groups[order]
     parts = [np.flatnonzero(groups == name) for name in np.unique(groups)]
     parts = [part for part in parts if len(part) > 1]
     count, rng = sum(map(len, parts)), np.random.default_rng(0)
@@ -155,33 +144,3 @@ def false_discoveries(p) -> np.ndarray:
     if there.any():
         q[there] = scipy.stats.false_discovery_control(p[there])
     return q
-
-
-def bootstrap(values, groups, num_resamples: int = 2000, confidence: float = 0.95) -> Interval:
-    """Mean of `values` with a percentile bootstrap interval over whole groups. values: (n,).
-    groups: (n,), for instance the training seed of each value; or (n, 2), the two images that a
-    path joins: then images are resampled, and a path counts as often as the product of its ends'
-    draws. One group alone has no interval: low and high are NaN."""
-    values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
-    if len(values) == 0 or len(values) != len(groups) or not np.isfinite(values).all():
-        got = f"{len(values)} values, {len(groups)} groups"
-        raise StudyError(f"bootstrap: got {got}; accepted: as many, all finite")
-    names, index = np.unique(groups, return_inverse=True)
-    index = index.reshape(len(values), -1)
-    mean, num = float(values.mean()), len(names)
-    if num < 2:
-        return Interval(mean, np.nan, np.nan, num)
-
-    def weighted_mean(drawn, axis):
-        drawn = np.moveaxis(np.atleast_2d(drawn), axis, -1).astype(int)
-        rows = drawn.reshape(-1, drawn.shape[-1])
-        counts = np.stack([np.bincount(row, minlength=num) for row in rows])
-        weights = counts[:, index].prod(2)
-        total, empty = weights.sum(1), np.full(len(weights), mean)
-        means = np.divide(weights @ values, total, out=empty, where=total > 0)
-        return means.reshape(drawn.shape[:-1])
-
-    options = {"confidence_level": confidence, "method": "percentile", "vectorized": True}
-    options |= {"n_resamples": num_resamples, "rng": np.random.default_rng(0), "batch": 100}
-    result = scipy.stats.bootstrap((np.arange(num),), weighted_mean, **options)
-    return Interval(mean, *map(float, result.confidence_interval), num)

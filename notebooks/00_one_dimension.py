@@ -53,9 +53,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from lib import claims, designs, plots, provenance, runs, stats, verdicts
+from lib import plots, runs, stats
 from lib.parameters import check_typed
 from notebooks.primer import OneDimensionalConfig
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

@@ -44,10 +44,11 @@ import scipy.signal
 import scipy.stats
 import torch
 
-from lib import claims, data, designs, measure, plots, provenance, runs, stats, verdicts
+from lib import data, measure, plots, resampling, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 from notebooks import conditions
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters
@@ -90,8 +91,9 @@ rows += [("precision", name, 1) for name in architectures]
 pd.DataFrame(rows, columns=["section", "network", "seeds"]).assign(epochs=num_epochs)
 
 # %%
-trained = runs.sweep([*configs, *by_architecture.values()], device)
-run_of = {run.key: run for run in trained}
+every = [*configs, *by_architecture.values()]
+trained = runs.sweep(every, device)
+run_of = dict(zip(every, trained, strict=True))
 
 # %% [markdown]
 # Each network is measured along paths of its seed's own drawing. Paths whose two ends it classifies
@@ -102,9 +104,7 @@ summary = measure.sweep(configs, protocol, device)
 print(measure.matched_counts(summary))
 every_path = pd.concat(
     [
-        measure.read_measurement(run_of[one.key()], num_epochs, protocol).paths.assign(
-            seed=one.seed
-        )
+        measure.read_measurement(run_of[one], num_epochs, protocol).paths.assign(seed=one.seed)
         for one in configs
     ],
     ignore_index=True,
@@ -121,7 +121,7 @@ every_path = pd.concat(
 def final_network(config):
     """What a run has trained, in eval mode on the CPU."""
     network = config.build()
-    network.load_state_dict(run_of[config.key()].weights(config.num_epochs))
+    network.load_state_dict(run_of[config].weights(config.num_epochs))
     return network.eval()
 
 
@@ -698,7 +698,7 @@ rows = []
 for number in sorted({min(number, len(matched)) for number in (25, 50, 100, len(matched))}):
     part = matched.head(number)
     for name, groups in {"paths": np.arange(number), "images": part[["a", "b"]]}.items():
-        interval = stats.bootstrap(part[measure.PRIMARY], groups, num_resamples=1000)
+        interval = resampling.bootstrap(part[measure.PRIMARY], groups, num_resamples=1000)
         rows.append((number, name, (interval.high - interval.low) / interval.estimate))
 widths = pd.DataFrame(rows, columns=["paths", "drawn anew", "width / estimate"])
 widths.pivot(index="paths", columns="drawn anew", values="width / estimate").round(2)

@@ -48,9 +48,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from lib import claims, data, designs, measure, plots, provenance, runs, verdicts
+from lib import data, measure, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig, argument, smoothing, wave
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

@@ -40,9 +40,10 @@ import pandas as pd
 import seaborn as sns
 import torch
 
-from lib import claims, data, designs, measure, plots, provenance, runs, stats, verdicts
+from lib import data, measure, plots, runs, stats
 from lib.parameters import StudyError, check_typed
 from lib.training import TrainingConfig, checkpoint_epochs
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

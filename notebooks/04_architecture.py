@@ -41,10 +41,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from lib import claims, data, designs, measure, models, plots, provenance, runs, verdicts
+from lib import data, measure, models, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
-from notebooks import conditions
+from notebooks import accuracy, conditions
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters
@@ -159,7 +160,7 @@ print(measure.left_out(summary, "model"))
 
 # %%
 title = f"One point a family, its mean and range over {len(family_seeds)} seeds"
-axes = plots.against_accuracy(summary, "model", cutoff, title)
+axes = accuracy.against_accuracy(summary, "model", cutoff, title)
 
 # %%
 columns = ["test_accuracy", "num_paths", "hff", "changes", "power_softmax_1", "power_logits_1"]

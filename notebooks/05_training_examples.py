@@ -36,10 +36,11 @@
 # %%
 import pandas as pd
 
-from lib import claims, designs, measure, plots, provenance, runs, verdicts
+from lib import measure, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 from notebooks import conditions
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

@@ -38,10 +38,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from lib import claims, designs, measure, plots, provenance, runs, verdicts
+from lib import measure, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 from notebooks import conditions
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

@@ -43,10 +43,11 @@
 import numpy as np
 import pandas as pd
 
-from lib import claims, designs, measure, plots, provenance, runs, verdicts
+from lib import measure, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
-from notebooks import conditions
+from notebooks import accuracy, conditions
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters
@@ -125,7 +126,7 @@ table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 
 # %%
 title = f"One point an augmentation, its mean and range over {len(seeds)} seeds"
-axes = plots.against_accuracy(summary, "augmentation", cutoff, title)
+axes = accuracy.against_accuracy(summary, "augmentation", cutoff, title)
 
 # %% [markdown]
 # Is mixup one of many, or apart? The spectra along the paths, the power above f:

@@ -42,10 +42,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from lib import claims, designs, measure, plots, provenance, runs, verdicts
+from lib import measure, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig, predict
 from notebooks import conditions
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

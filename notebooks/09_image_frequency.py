@@ -47,9 +47,10 @@ import torch
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import LogLocator
 
-from lib import claims, data, designs, measure, plots, provenance, runs, stats, verdicts
+from lib import data, measure, plots, runs, stats
 from lib.parameters import check_typed
 from lib.training import TrainingConfig, argument
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

@@ -37,10 +37,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import claims, data, designs, measure, plots, provenance, runs, verdicts
+from lib import data, measure, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 from notebooks import conditions
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters
@@ -136,9 +137,9 @@ plan = {arm: [getattr(config, name) for name in fields] for (arm, _), config in 
 pd.DataFrame(plan, index=fields).T.assign(seeds=len(seeds))
 
 # %%
-trained = runs.sweep(by_arm.values(), device)
+trained = dict(zip(by_arm, runs.sweep(by_arm.values(), device), strict=True))
 summary = measure.sweep(by_arm.values(), protocol, device)
-arm_of = {config.key(): arm for (arm, _), config in by_arm.items()}
+arm_of = {run.key: arm for (arm, _), run in trained.items()}
 summary["arm"] = summary["key"].map(arm_of)
 print(measure.matched_counts(summary), measure.left_out(summary, "arm"))
 
@@ -274,7 +275,7 @@ for kind in measure.KINDS:
 # %% tags=["solution"]
 for arm in arms:
     config = by_arm[arm, seeds[0]]
-    run = next(run for run in trained if run.key == config.key())
+    run = trained[arm, seeds[0]]
     network = config.build().eval()
     network.load_state_dict(run.weights(num_epochs))
     for words, seen in {"clean": images, "with the pattern": images + norm * patterns[arm]}.items():
@@ -293,4 +294,4 @@ for kind in measure.KINDS:
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-provenance.record(claimed, trained, globals())
+provenance.record(claimed, trained.values(), globals())

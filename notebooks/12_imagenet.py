@@ -51,10 +51,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import claims, data, measure, models, plots, provenance, runs, stats, verdicts
+from lib import data, measure, models, plots, runs, stats
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 from notebooks import diversity
+from study import claims, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

@@ -36,10 +36,11 @@
 import numpy as np
 import pandas as pd
 
-from lib import claims, designs, measure, plots, provenance, runs, stats, verdicts
+from lib import measure, plots, runs, stats
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 from notebooks import conditions
+from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters

@@ -39,10 +39,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib import claims, data, designs, measure, plots, provenance, runs, verdicts
+from lib import data, measure, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
-from study import report
+from study import claims, designs, provenance, report, verdicts
 
 # %% [markdown]
 # ## Parameters

@@ -1,32 +1,71 @@
-"""The command line: study run, measure, list, claims, runs, export, bench."""
+"""The command line: study run, measure, list, claims, runs, export, bench, verify, reproduce."""
 
+import importlib.metadata
+import json
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer import Argument, Option
 
 from lib.parameters import ROOT, StudyError, environment
-from study import profiles
+from study import checks, places, profiles
 
 OUTPUT = ROOT / "output"
 PLAIN = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
-app = typer.Typer(help="Run and read the study of spectral bias.", **PLAIN)
+app = typer.Typer(**PLAIN)
+STOPPED = 130  # the exit status after Ctrl-C
+# what is wrong with a command line: an exception of click, of which typer has a copy or not
+USAGE = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 BUDGET = "minutes: notebooks with their first seed, with their first two, ...; what is done is kept"
 PHOTOS = "images: the first ones, spread over a folder's classes"
 Profile = Annotated[str, Option("--profile", help="a folder of params/")]
+AT_ONCE = "runs; a CPU's cores, or 1 on a GPU"
+ROOM = "folder for all that; output/<profile>, and with -p one beside it"
 Device = Annotated[str, Option(help="auto, cpu or cuda")]
+Older = Annotated[Literal["anew", "keep"], Option(help="runs that other code made")]
 
 
 def main() -> None:
-    """Entry point: an error of the user's is one line and exit status 2."""
+    """Entry point: an error of the user's, or of the disk, is one line and exit status 2; a signal
+    to end is a Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    told = ""
     try:
-        app()
+        status = app(standalone_mode=False) or 0
+    except (typer.Abort, KeyboardInterrupt):  # which some versions of typer turn into a status
+        status = STOPPED
+    except USAGE as error:
+        error.show()
+        status = error.exit_code
     except StudyError as error:
-        print(f"study: {error}", file=sys.stderr)
-        sys.exit(2)
+        status, told = 2, str(error)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        status, told = 2, f"{place}{error.strerror or error}; finished runs are kept"
+    if status == STOPPED:
+        told = "stopped; finished runs are kept, the same command goes on"
+    if told:
+        print(f"study: {told}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"study {importlib.metadata.version('spectral-bias-study')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, Option("--version", callback=_version, is_eager=True, help="say which and end")
+    ] = False,
+) -> None:
+    """Run and read the study of spectral bias."""
 
 
 @app.command()
@@ -34,28 +73,34 @@ def run(
     notebooks: Annotated[list[str] | None, Argument(help="names or first digits; or all")] = None,
     profile: Profile = "digits",
     parameter: Annotated[list[str] | None, Option("-p", help="name=value, as in YAML")] = None,
-    out: Annotated[Path | None, Option(help="folder for all that; output/<profile>")] = None,
+    out: Annotated[Path | None, Option(help=ROOM)] = None,
     time_budget: Annotated[float | None, Option(min=0, help=BUDGET)] = None,
-    at_once: Annotated[int | None, Option(min=1, help="runs; a CPU's cores, or 1 on a GPU")] = None,
+    at_once: Annotated[int | None, Option(min=1, max=10**4, help=AT_ONCE)] = None,
+    older_code: Older = "anew",
 ) -> None:
     """Execute notebooks under a profile, then collect their claims, figures and runs."""
     from lib import runs
-    from study import execution, results
+    from study import execution, results, world
 
-    names = [profiles.notebook_named(text) for text in notebooks or profiles.notebook_names()]
-    resolved = profiles.resolve(names, profile, parameter or [])
+    everything = notebooks in (None, [], ["all"])
+    names = profiles.notebook_names() if everything else map(profiles.notebook_named, notebooks)
+    names = list(dict.fromkeys(names))
+    files, given = [profiles.notebook_file(name) for name in names], parameter or []
+    out = places.output_folder(OUTPUT, profiles.output_name(profile), files, given, out)
+    resolved = profiles.resolve(names, profile, given)
     runs.all_runs()  # a damaged one is told of before anything is executed
     for name, values in resolved.items():
-        profiles.check_world(name, values)
-    out = (out or OUTPUT / profile).resolve()
+        world.check_world(name, values)
+    runs.check_cluster()
     rounds = [resolved] if time_budget is None else profiles.by_seeds(resolved)
     deadline = None if time_budget is None else time.time() + 60 * time_budget
-    with environment(STUDY_DEADLINE=deadline, STUDY_AT_ONCE=at_once):
+    places.create(out)
+    with environment(STUDY_DEADLINE=deadline, STUDY_AT_ONCE=at_once, STUDY_OLDER_CODE=older_code):
         failed, stopped = execution.in_rounds(rounds, out)
     print(results.lines(results.collect(out)))
+    print(f"study: notebooks, claims, figures and tables are in {out}", file=sys.stderr)
     if failed:
-        copies = f"the executed copies in {out.name}/ have the tracebacks"
-        print(f"study: failed: {', '.join(failed)}; {copies}", file=sys.stderr)
+        print(f"study: failed: {', '.join(failed)}", file=sys.stderr)
         raise typer.Exit(1)
     if stopped:
         print(f"study: {stopped}", file=sys.stderr)
@@ -103,26 +148,25 @@ def claims(
         for file, text in results.pages().items():
             file.write_text(text)
         return
-    profiles.lineage(profile)
-    rows = results.claims_in(OUTPUT / profile) or results.shipped(profile)
+    rows = results.claims_in(OUTPUT / profiles.output_name(profile)) or results.shipped(profile)
     if not rows:
         raise StudyError(f"no claims of profile {profile} yet; run: study run --profile {profile}")
     print(results.lines(rows))
 
 
 @app.command("runs")
-def list_runs() -> None:
+def list_runs(
+    as_json: Annotated[bool, Option("--json", help="a list of records")] = False,
+) -> None:
     """What the run store holds."""
     from lib import runs
+    from study import results
 
     present = runs.all_runs()
-    for one in present:
-        record, fields = one.record, ("dataset", "network", "model", "seed", "wave", "frequency")
-        parts = " ".join(f"{name}={one.config[name]}" for name in fields if name in one.config)
-        origin = f"{record['kind']:<16}{record['seconds']:>8.1f} s  {record['device']:<12}"
-        print(f"{one.key}  {origin}  {parts}")
-    files = [file for one in present for file in one.path.rglob("*") if file.is_file()]
-    print(f"{len(present)} runs, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
+    if as_json:
+        print(json.dumps([{"key": one.key} | one.record for one in present], indent=1))
+        return
+    print(results.store_lines(present))
 
 
 @app.command()
@@ -131,9 +175,9 @@ def export(
     weights: Annotated[bool, Option("--weights", help="the networks' weights too")] = False,
 ) -> None:
     """Copy the runs and measurements of the store, to go on with them on another machine."""
-    from lib import runs
+    from study import export as exporting
 
-    print(f"{runs.export(folder, weights)} runs are in {folder}")
+    print(f"{exporting.export(folder, weights)} runs are in {folder}")
 
 
 @app.command()
@@ -146,4 +190,9 @@ def bench(
     sys.path.insert(0, str(ROOT))  # benchmarks/ stands beside lib/, as tests/ does
     from benchmarks import speed
 
+    places.create(out)
     speed.report(models or ["resnet8-16", "wrn-28-2", "resnet18"], device, out)
+
+
+app.command()(checks.verify)
+app.command()(checks.reproduce)

@@ -4,30 +4,32 @@ import dataclasses
 import json
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lib import data, measure, models, plots, runs
-from lib.parameters import ROOT, StudyError, check
+from lib import data, doors, measure, models, plots, runs
+from lib.parameters import ROOT, check
+from study.places import create, put
+from study.world import check_work
 
 ALIASING_TOLERANCE = 0.1
-NU = "(a nu is one unit of L2 norm in the network's normalised pixels)"
+NU = "a nu is one unit of L2 norm in the network's normalised pixels"
+LINE = "  {:<9}{:>10}  {:<24}{:>6}  {}"
 
 
-def data_name(name: str) -> str:
-    """A dataset's name without where it lies: npz:some/cifar10.npz and cifar10 are one."""
-    return re.sub(r"^npz:(?:.*/)?(.*)\.npz", r"\1", name)
-
-
-def references(dataset: str, protocol: measure.Protocol | None = None) -> pd.DataFrame:
-    """Measures of the study's own networks on this data, from results/*/measures.parquet, those
-    measured by `protocol`; one row a run and kind of path. Empty if there are none."""
+def references(dataset: data.Dataset, protocol: measure.Protocol | None = None) -> pd.DataFrame:
+    """Measures of the study's own networks on this data, known by its fingerprint, from
+    results/*/measures.parquet, those measured by `protocol`; one row a run and kind of path. Empty
+    if there are none."""
     files = sorted((ROOT / "results").glob("*/measures.parquet"))
-    table = pd.concat(map(pd.read_parquet, files)) if files else pd.DataFrame({"dataset": []})
-    table = table.reindex(columns=table.columns.union([measure.PRIMARY], sort=False))
-    same = table["dataset"].map(data_name) == data_name(dataset)
+    table = pd.concat(map(pd.read_parquet, files)) if files else pd.DataFrame()
+    needed = [measure.PRIMARY, "fingerprint"]  # results of before may have neither
+    table = table.reindex(columns=table.columns.union(needed, sort=False))
+    own = dataset.fingerprint.partition("-")[0]  # of the whole test set
+    same = table["fingerprint"].map(lambda known: str(known).partition("-")[0] == own).astype(bool)
     table = table[same & table[measure.PRIMARY].notna()]  # not of before it was measured
     for name in ("spacing", "cutoff", "path") if protocol is not None and files else ():
         table = table[table[name] == getattr(protocol, name)]
@@ -52,7 +54,7 @@ def usual_protocol(dataset: data.Dataset, **given) -> measure.Protocol:
     this data, where there are any, else from `measure.default_protocol`. A spacing alone sets the
     cutoff to .05 cycles a spacing, the highest that can be measured."""
     given = {name: value for name, value in given.items() if value is not None}
-    reference = references(dataset.name)
+    reference = references(dataset)
     if "spacing" in given:
         usual = {"cutoff": 0.05 / check("spacing", given["spacing"], "float"), "num_pairs": 200}
     elif len(reference):
@@ -85,15 +87,17 @@ def figure(measurement: measure.Measurement, protocol: measure.Protocol, title: 
 
 
 def text(table: pd.DataFrame) -> str:
-    """The table of `standing` as lines of text."""
-    form = "{:<52}{:<9}{:>11}   {:<24}{:>6}  {}"
-    names = ("measure", "paths", "estimate", "[95 % over images]", "n", "reference runs below")
-    lines = [form.format(*names)]
-    for row in table.itertuples():
-        numbers = f"{row.estimate:.4g}", f"[{row.low:.3g}, {row.high:.3g}]", row.num_paths or ""
-        below = f"{row.share_below:.0%} of {row.num_references}"
-        below = "none to compare" if np.isnan(row.share_below) else below
-        lines.append(form.format(row.measure, row.kind, *numbers, below))
+    """The table of `standing`, or of `measure.intervals`, as lines of 80 characters: the name of a
+    measure, then a line a kind of path."""
+    lines = [LINE.format("paths", "estimate", "[95 % over images]", "n", "reference runs below")]
+    for name, rows in table.groupby("measure", sort=False):
+        lines.append(name)
+        for row in rows.itertuples():
+            interval = f"[{row.low:.3g}, {row.high:.3g}]"
+            numbers = f"{row.estimate:.4g}", "" if np.isnan(row.low) else interval
+            share = getattr(row, "share_below", np.nan)
+            below = "none to compare" if np.isnan(share) else f"{share:.0%} of {row.num_references}"
+            lines.append(LINE.format(row.kind, *numbers, row.num_paths or "", below).rstrip())
     return "\n".join(lines)
 
 
@@ -113,35 +117,45 @@ def write(model, dataset, *, out, weights="", max_images=None, device="auto", **
     target = runs.resolve_device(device)
     network, loaded = named(model, dataset, weights, max_images)
     protocol = usual_protocol(loaded, **given)
-    protocol.joined(loaded)  # refuses too many, or too short ones
-    moved = measure.aliasing(network, loaded, protocol, target)
+    joined = protocol.joined(loaded).values()  # refuses too many, or too short ones
+    points = float(sum((paths.distances / protocol.spacing).sum() for paths in joined))
+    check_work(protocol, points)
+    create(out)
+    print(f"study: {points:.2g} points along {2 * protocol.num_pairs} paths", file=sys.stderr)
     spacing, cutoff = protocol.spacing, protocol.cutoff
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        moved = measure.aliasing(network, loaded, protocol, target)
+        measurement = measure.measure(network, loaded, protocol, target, progress=True)
+    told = list(dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning))
+    outputs = measure.Forward(network, loaded, target).num_classes
+    if outputs > loaded.num_classes:
+        told.append(f"{outputs} outputs for {loaded.num_classes} classes: the softmax is over all")
+    if not (weights or models.is_external(model) or doors.is_own(model)):
+        told.append(f"{model} is untrained: no --weights were given")
     if moved > ALIASING_TOLERANCE:
         moves = f"at a quarter of it the power above the cutoff moves by {moved:.0%}"
-        warning = f"spacing {spacing:g} nu aliases: {moves}; try --spacing {spacing / 2:g}"
-        print(f"study: warning: {warning}", file=sys.stderr)
-    measurement = measure.measure(network, loaded, protocol, target, progress=True)
+        told.append(f"spacing {spacing:g} nu aliases: {moves}; try --spacing {spacing / 2:g}")
     accuracy = float(measurement.network["accuracy"][0])
-    table = standing(measure.intervals(measurement), references(loaded.name, protocol))
-    name, num_images = re.sub(r"weights=.*/", "weights=", model), len(loaded.x_test)
+    table = standing(measure.intervals(measurement), references(loaded, protocol))
+    name = doors.plain(re.sub(r"weights=.*/", "weights=", model))
+    num_images = len(loaded.x_test)
     record = {"model": name, "weights": Path(weights).name, "dataset": loaded.name}
     record |= {"fingerprint": loaded.fingerprint, "num_images": num_images, "accuracy": accuracy}
     record |= {"protocol": dataclasses.asdict(protocol), "power_moves_at_quarter_spacing": moved}
-    record |= {"measures": table.to_dict("records")}
-    _save(out, record, measurement, protocol)
+    record |= {"measures": table.to_dict("records"), "warnings": told}
     print(f"{name} on {num_images} images of {loaded.name}: accuracy {accuracy:.3f}")
-    print(f"spacing {spacing:g} nu, cutoff {cutoff:g} cycles/nu {NU}\n{text(table)}")
+    print(f"spacing {spacing:g} nu, cutoff {cutoff:g} cycles/nu\n{NU}\n{text(table)}")
+    for warning in told:
+        print(f"study: warning: {warning}", file=sys.stderr)
+    _save(out, record, measurement, protocol)
     return table
 
 
 def _save(out: Path, record: dict, measurement, protocol) -> None:
     # JSON has no NaN
     valid = json.loads(json.dumps(record, default=str), parse_constant=lambda name: None)
+    put(out / "measure.json", lambda file: file.write_text(json.dumps(valid, indent=1) + "\n"))
     plots.style()
     fig = figure(measurement, protocol, f"{record['model']} on {record['dataset']}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "measure.json").write_text(json.dumps(valid, indent=1) + "\n")
-        fig.savefig(out / "measure.png")
-    except OSError as error:
-        raise StudyError(f"out: {out.name} cannot be written ({error.strerror})") from error
+    put(out / "measure.png", lambda file: fig.savefig(file, format="png"))

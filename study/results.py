@@ -1,21 +1,22 @@
 """What executed notebooks hold, and what follows from it: claims, figures, tables of runs; the
 scoreboard, a page a profile, the README's table."""
 
-import base64
 import collections
+import contextlib
 import itertools
 import json
 import re
+import sys
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 
-from lib import measure, runs, verdicts
+from lib import measure, runs
 from lib.parameters import ROOT, StudyError
-from lib.provenance import MIME
 from lib.training import TrainingConfig
-from study import profiles
+from study import profiles, verdicts
+from study.copies import claims_in, claims_of, executed_in, images_in, payload
+from study.places import create, put
 
 SHIPPED = ("digits",)
 MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
@@ -42,32 +43,6 @@ FINDINGS = {
 }
 
 
-def payload(executed: nbformat.NotebookNode) -> dict:
-    """What `provenance.record` left in a notebook: claims, run keys, versions ...; or {}."""
-    return next((data[MIME] for data in _shown(executed) if MIME in data), {})
-
-
-def _shown(executed: nbformat.NotebookNode) -> list[dict]:
-    """The data of every output by MIME type."""
-    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
-    return [output.get("data", {}) for output in outputs]
-
-
-def images_in(executed: nbformat.NotebookNode) -> list[bytes]:
-    """The figures of a notebook, PNG, in their order."""
-    shown = (data.get("image/png") for data in _shown(executed))
-    return [base64.b64decode(image) for image in shown if image]
-
-
-def claims_in(folder: Path) -> list[dict]:
-    """The claims that the executed notebooks of a folder hold, in order; [] without the folder."""
-    rows = []
-    for file in sorted(folder.glob("[0-9]*.ipynb")):
-        claims = payload(nbformat.read(file, 4)).get("claims", [])
-        rows += [{"notebook": file.stem, **claim} for claim in claims]
-    return rows
-
-
 def shipped(profile: str) -> list[dict]:
     """The claims that come with the study: of notebooks/ for digits, else of results/<profile>."""
     return claims_in(ROOT / "notebooks" if profile == "digits" else ROOT / "results" / profile)
@@ -76,24 +51,46 @@ def shipped(profile: str) -> list[dict]:
 def collect(out: Path) -> list[dict]:
     """Write claims.json, runs.parquet, measures.parquet and figures/ of the executed notebooks in
     `out` beside them; the claims."""
-    keys, figures = set(), out / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    for file in out.glob("[0-9]*.ipynb"):
-        executed = nbformat.read(file, 4)
+    keys, figures, held = set(), out / "figures", executed_in(out)
+    create(figures)
+    for file, executed in held:
         keys |= set(payload(executed).get("runs", []))
         for number, image in enumerate(images_in(executed), 1):
-            (figures / f"{file.stem}-{number}.png").write_bytes(image)
-    rows = claims_in(out)
-    (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
+            put(figures / f"{file.stem}-{number}.png", lambda f, image=image: f.write_bytes(image))
+    rows = claims_of(held)
+    put(out / "claims.json", lambda f: f.write_text(json.dumps(rows, indent=1) + "\n"))
     present = [run for run in runs.all_runs() if run.key in keys]
     for name, table in (("runs", run_table(present)), ("measures", reference_table(present))):
         file = out / f"{name}.parquet"
-        if file.is_file():  # a run of theirs that another store holds keeps its rows
-            before, elsewhere = pd.read_parquet(file), keys - set(table.get("key", []))
-            table = pd.concat([table, before[before["key"].isin(elsewhere)]], ignore_index=True)
+        elsewhere = keys - set(table.get("key", []))  # of another store: they keep their rows
+        if len(before := _rows_before(file, elsewhere)):
+            table = pd.concat([table, before], ignore_index=True)
         if len(table):
-            table.sort_values("key", kind="stable", ignore_index=True).to_parquet(file)
+            put(file, table.sort_values("key", kind="stable", ignore_index=True).to_parquet)
     return rows
+
+
+def _rows_before(file: Path, keys: set[str]) -> pd.DataFrame:
+    """The rows of these runs in a table of before, empty where it is damaged, which is said."""
+    try:
+        table = pd.read_parquet(file) if file.is_file() else pd.DataFrame({"key": []})
+        return table[table["key"].isin(keys)]
+    except (OSError, ValueError, KeyError) as error:
+        print(f"study: passed over: {file} ({type(error).__name__})", file=sys.stderr)
+        return pd.DataFrame()
+
+
+def store_lines(present: list[runs.Run]) -> str:
+    """A line a run, and how many these are."""
+    text, fields = [], ("dataset", "network", "model", "seed", "wave", "frequency")
+    for one in present:
+        record = one.record
+        parts = " ".join(f"{name}={one.config[name]}" for name in fields if name in one.config)
+        origin = f"{record['kind']:<16}{record['seconds']:>8.1f} s  {record['device']:<12}"
+        text.append(f"{one.key}  {origin}  {parts}")
+    files = [file for one in present for file in one.path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    return "\n".join([*text, f"{len(present)} runs, {size:.1f} MB"])
 
 
 def run_table(chosen: list[runs.Run]) -> pd.DataFrame:
@@ -115,14 +112,15 @@ def reference_table(chosen: list[runs.Run]) -> pd.DataFrame:
         clean = run.record["kind"] == TrainingConfig.kind and config["wave"] == "none"
         if not clean or "+merged:" in config["dataset"]:
             continue
+        protocols = {}  # in their order, each once: other code may have measured by it as well
         for folder in sorted(run.path.glob(f"measure-{epoch:04d}-*")):
-            with runs.readable(folder / "config.json"):
-                stored = json.loads((folder / "config.json").read_text())
-            protocol = measure.Protocol(**measure.Protocol.fields_in(stored))
-            current = folder == measure.measurement_folder(run, epoch, protocol)
-            if protocol.path == "linear" and current:
+            with contextlib.suppress(runs.Damage):
+                fields = measure.Protocol.fields_in(runs.unsealed(folder))
+                protocols[measure.Protocol(**fields)] = None
+        for protocol in protocols:
+            alone = [measure.find_measurement(run, epoch, protocol)]
+            if protocol.path == "linear" and alone[0] is not None:
                 network = {**config, "key": run.key, "epoch": epoch}
-                alone = [measure.read_measurement(run, epoch, protocol)]
                 summary = measure.compare([network], alone).drop(columns="included")
                 rows.append(summary.assign(**{name: getattr(protocol, name) for name in columns}))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import claims, designs, stats, verdicts
+from lib import stats
+from study import claims, designs, verdicts
 from tests.simulated import along_paths, along_waves, networks
 
 NUM_NULLS = 2000

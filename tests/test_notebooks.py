@@ -11,9 +11,8 @@ import jupytext
 import nbformat
 import pytest
 
-from lib import claims
 from lib.parameters import LIMITS, ROOT, TYPES
-from study import profiles, results
+from study import claims, profiles, results
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RESULTS = sorted((ROOT / "results").glob("*/[0-9]*.ipynb"))

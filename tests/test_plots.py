@@ -7,6 +7,7 @@ import pytest
 
 from lib import plots
 from lib.measure import PRIMARY, spectra
+from notebooks import accuracy
 from tests.simulated import along_paths, networks
 
 
@@ -136,7 +137,7 @@ def test_power_above_f_has_a_panel_a_kind_and_output(hue):
 
 
 def test_accuracy_is_drawn_against_both_measures_within_and_between_classes():
-    axes = plots.against_accuracy(summary(), "model", 0.2, "networks")
+    axes = accuracy.against_accuracy(summary(), "model", 0.2, "networks")
     assert [ax.get_title() for ax in axes.flat] == ["between classes", "within classes"] * 2
     for ax in axes.flat:
         level = LEVELS[ax.get_title().split()[0]] + 0.5

@@ -2,6 +2,7 @@
 
 import torch
 
+from lib import doors
 from lib.data.fourier_basis import named_direction
 from lib.parameters import refusal
 
@@ -69,6 +70,8 @@ def torchvision_policy(magnitude: float | None = None):
     """RandAugment of that magnitude, or AutoAugment's policy for CIFAR-10."""
     from torchvision.transforms import v2
 
+    if magnitude is not None and magnitude % 1:
+        raise refusal("augmentation: magnitude of randaugment", magnitude, "a whole number")
     if magnitude is None:
         return v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
     return v2.RandAugment(magnitude=int(magnitude))
@@ -88,7 +91,10 @@ CALLS = {form.partition(":")[0]: call for form, call in STEPS.items()}
 
 
 def _parsed(step: str) -> tuple:
-    """What a step calls, and its numbers."""
+    """What a step calls, and its numbers; one's own, module:NAME or FILE.py:NAME, is called as
+    `flip_crop` is."""
+    if doors.is_own(step) and step.split(":")[0] not in CALLS:
+        return doors.enter(step), []
     kind, *texts = step.split(":")
     try:
         call, *limits = CALLS[kind]

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from lib import doors
 from lib.data import sources
 from lib.data.photos import Preprocessing, read_folder
 from lib.parameters import refusal
+
+NAMES = ("digits", "cifar10", "cifar100", "svhn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +46,17 @@ class Dataset:
 def load(name: str, num_test: int | None = None, preprocessing=None) -> Dataset:
     """The dataset called `name`, with the first `num_test` of its test images (all when None):
     digits · cifar10, cifar100, svhn (downloaded into the folder STUDY_DATA, by default data/) ·
-    npz:PATH (x_train, y_train, x_test, y_test; images N x H x W [x C]) · folder:PATH (test images
-    only, one folder a class, made ready by `preprocessing`, a Preprocessing) · any but folder: with
-    +merged:SIZES:SEED, see `merged`. Relative paths start at STUDY_DATA. Raises StudyError."""
+    npz:PATH (x_train, y_train, x_test, y_test; images N x H x W [x C]) · module:NAME, FILE.py:NAME,
+    a function of one's own that returns these four · folder:PATH (test images only, one folder a
+    class, made ready by `preprocessing`, a Preprocessing) · any but folder: +merged:SIZES:SEED, see
+    `merged`. Relative paths of data start at STUDY_DATA. Raises StudyError."""
     path = name.partition(":")[2].partition("+merged:")[0]
     if photos := path and name == f"folder:{path}":
         dataset = _folder(name, preprocessing or Preprocessing(), num_test)
     else:
         file = sources.in_data_folder(path)
         stamp = file.is_file() and (file.stat().st_mtime_ns, file.stat().st_size)
-        dataset = _load(name, (file, stamp))
+        dataset = _load(name, (file, stamp, doors.source(name.partition("+merged:")[0])))
     if num_test is not None and num_test > len(dataset.x_test):
         raise refusal("num_test", num_test, f"at most {len(dataset.x_test)} for {name}")
     if photos or num_test is None:
@@ -71,18 +75,20 @@ def _load(name: str, stamp: tuple) -> Dataset:
         arrays = sources.npz(name[4:])
     elif name == "digits":
         arrays = sources.digits()
-    elif name in ("cifar10", "cifar100", "svhn"):
+    elif name in NAMES:
         arrays = sources.download(name)
+    elif doors.is_own(name):
+        arrays = sources.own(name)
     else:
-        raise refusal("dataset", name, "digits, cifar10, cifar100, svhn, npz:PATH, folder:PATH")
-    return from_arrays(*arrays, re.sub(":.*/", ":", name))
+        raise refusal("dataset", name, f"{', '.join(NAMES)}, npz:PATH, folder:PATH")
+    return from_arrays(*arrays, doors.plain(re.sub(":.*/", ":", name)))
 
 
 def merged(dataset: Dataset, groups: str, name: str) -> Dataset:
     """Super-classes; groups: SIZES:SEED, such as 1-1-1-2-5:0 for three labels of one original class
     each, one of two and one of five, drawn by the seed. A label has as many images as the least
     class (to rounding), equal parts of its own classes, in their order. Raises StudyError."""
-    match = re.fullmatch(r"(\d+(?:-\d+)+):(\d+)", groups)
+    match = re.fullmatch(r"(\d{1,6}(?:-\d{1,6})+):(\d{1,18})", groups)
     sizes = [int(size) for size in match[1].split("-")] if match else [0]
     if min(sizes) < 1 or sum(sizes) > dataset.num_classes:
         accepted = "+merged:SIZES:SEED such as +merged:1-1-1-2-5:0, sizes from 1 that sum to"

@@ -27,7 +27,7 @@ def named_direction(name: str, size: int, channels: int) -> torch.Tensor:
     random:SEED Gaussian · f, 1/f all basis images weighted by r^2 or 1/r^2, r >= 1 the radius (the
     released code's weights; its docstring says 1/sqrt(f)). Raises StudyError for other names."""
     image = torch.zeros(size, size, dtype=torch.float64)
-    if re.fullmatch(r"fourier:-?\d+,-?\d+", name):
+    if re.fullmatch(r"fourier:-?\d{1,4},-?\d{1,4}", name):
         image = fourier_basis_image(*map(int, name[8:].split(",")), size)
     elif re.fullmatch(r"random:\d{1,18}", name):
         noise = torch.Generator().manual_seed(int(name[7:]))

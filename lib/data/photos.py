@@ -14,7 +14,8 @@ from tqdm import tqdm
 from lib.data.sources import in_data_folder
 from lib.parameters import StudyError, check, refusal
 
-MOST_UNREADABLE = 0.01  # share of a folder's images
+MOST_UNREADABLE = 0.01  # share of a folder's images, but one always may be
+MOST_PIXELS = 2**26  # of a photo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +43,13 @@ class Preprocessing:
 
     def pixels(self, file: str) -> torch.Tensor:
         """The photo in `file` as (3, size, size) uint8; greyscale ones get three equal channels."""
+        import PIL.Image
         from torchvision.datasets.folder import pil_loader
         from torchvision.transforms import v2
 
+        with PIL.Image.open(file) as header:
+            if header.width * header.height > MOST_PIXELS:
+                raise ValueError(f"{header.width} x {header.height} pixels")
         photo = pil_loader(file)
         if photo.size != (self.size, self.size):
             photo = v2.Resize(self.resize, v2.InterpolationMode(self.interpolation))(photo)
@@ -94,8 +99,9 @@ def _photos_in_turn(path: str, num_classes: int | None, where: str):
 
 def read_folder(path: str, preprocessing: Preprocessing, max_images: int | None = None):
     """(images (N, 3, size, size) uint8, labels (N,) int64, number of classes) of a folder: one of
-    each class in turn, so that the first N are spread evenly. One that can't be decoded is skipped
-    with a warning. Raises StudyError when those are over 1 % or leave a class without any."""
+    each class in turn, so that the first N are spread evenly. One that can't be decoded, is no
+    ordinary file or has over 67 million pixels is skipped with a warning. Raises StudyError when
+    those are over 1 % or leave a class without any."""
     where = f"folder:{Path(path).name}"
     photos, label_of = _photos_in_turn(path, preprocessing.num_classes, where)
     photos = photos[:max_images]
@@ -103,6 +109,8 @@ def read_folder(path: str, preprocessing: Preprocessing, max_images: int | None 
 
     def decode(position: int) -> bool:
         try:
+            if not Path(photos[position][2]).is_file():  # a pipe, a device, a socket
+                return False
             images[position] = preprocessing.pixels(photos[position][2])
         except Exception:  # Pillow's decoders raise OSError, SyntaxError, struct.error and others
             return False
@@ -113,7 +121,7 @@ def read_folder(path: str, preprocessing: Preprocessing, max_images: int | None 
         kept = torch.tensor(list(tqdm(decoded, f"images of {where}", len(photos), **bar)))
     bad = ["/".join(Path(photos[i][2]).parts[-2:]) for i in (~kept).nonzero()]
     message = f"{where}: {len(bad)} of {len(photos)} images cannot be decoded: {', '.join(bad)}"
-    if len(bad) > MOST_UNREADABLE * len(photos):
+    if len(bad) > max(1, MOST_UNREADABLE * len(photos)):
         raise StudyError(f"{message[:200]}; accepted: at most {MOST_UNREADABLE:.0%}")
     if bad:
         warnings.warn(f"{message}; skipped", stacklevel=2)

@@ -9,6 +9,7 @@ from lib.measure.paths import PATHS, Joined, between_class_pairs, join, lengths,
 from lib.measure.paths import within_class_pairs
 from lib.measure.spectrum import class_changes, floor, high_frequency_fraction, out_of_band_curve
 from lib.measure.spectrum import out_of_band_power, out_of_band_share, total_variation, variance
-from lib.measure.sweep import measured, measurement_folder, of_seed, read_measurement, sweep
-from lib.measure.tables import OUTPUTS, PRIMARY, VARIANTS, column, intervals, titles, with_shares
+from lib.measure.sweep import find_measurement, measured, of_seed, read_measurement, sweep
+from lib.measure.columns import OUTPUTS, PRIMARY, VARIANTS, column
+from lib.measure.tables import intervals, titles, with_shares
 from lib.measure.waves import SUMMARIES, fitting, gain, noise_fitting, null, null_band, wave_summary

@@ -6,7 +6,7 @@ import torch
 
 from lib.measure.forward import Forward, usual_batch
 from lib.parameters import StudyError
-from lib.stats import bootstrap
+from lib.resampling import bootstrap
 
 EXACT_CLASSES = 100  # the Jacobian of more outputs is estimated by random projections
 NUM_PROJECTIONS = 8

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from lib.measure.columns import PRIMARY
 from lib.measure.network import Measurement
-from lib.measure.tables import PRIMARY, with_shares
+from lib.measure.tables import with_shares
 from lib.parameters import StudyError, hash_of
 
 LEAST_ACCURACY = 0.6  # of the best condition's: networks below it choose no paths

@@ -46,6 +46,21 @@ def usual_batch(image_shape: tuple[int, int, int], device: torch.device) -> int:
     return min(max(fitting, 8), 256) * (64 if device.type == "cuda" else 1)
 
 
+def _refuse_odd(outputs, again, alone: torch.Tensor) -> None:
+    """Raise StudyError for outputs of two images, the same again and of the first one alone, that
+    are no function of one image, or no logits."""
+    small = 1e-3 * float(outputs.abs().max()) + 1e-6
+    if (outputs - again).abs().max() > small:
+        reason = "outputs that change from call to call (dropout?)"
+    elif (outputs[:1] - alone).abs().max() > small:
+        reason = "outputs of an image that change with the rest of its batch (batch norm?)"
+    elif (outputs >= 0).all() and (outputs.sum(1) - 1).abs().max() < 1e-3:
+        reason = "probabilities"
+    else:
+        return
+    raise StudyError(f"network: got {reason}; accepted: logits, in eval mode")
+
+
 class Forward:
     """A copy of a network in eval mode, its weights frozen, on the device: images -> logits.
 
@@ -53,7 +68,8 @@ class Forward:
     it will be asked for; where these are many, layout and batch size are the fastest of a few by
     time. On a CPU batches go through it side by side, a thread each: no slower than all threads on
     one batch, and twice as fast on a machine with other work, since no thread waits for another.
-    Raises StudyError when two images don't come out as (2, classes), one for every label."""
+    Raises StudyError when two images don't come out as (2, classes) logits, one for every label,
+    the same each time and each for itself."""
 
     def __init__(self, model, dataset: Dataset, device="auto", num_points: int = 0):
         self.dataset, self.device = dataset, resolve_device(device)
@@ -65,6 +81,9 @@ class Forward:
         self.num_classes = self._classes()
         if num_points > TIMING_PAYS_AFTER_BATCHES * self.batch_size:
             self._choose(num_points)
+        if num_points:  # full batches, as many for each stream
+            rounds = -(-num_points // (self.batch_size * self.streams))
+            self.batch_size = -(-num_points // (rounds * self.streams))
 
     def arrange(self, layout: torch.memory_format, batch_size: int) -> None:
         self.layout, self.batch_size = layout, batch_size
@@ -79,8 +98,8 @@ class Forward:
     def _classes(self) -> int:
         images, least = self.normalized(self.dataset.x_test[:2]), int(self.dataset.y_test.max()) + 1
         try:
-            with torch.inference_mode():
-                outputs = self.model(images)
+            with torch.inference_mode(), exact_precision():
+                outputs, again, alone = (self.model(some) for some in (images, images, images[:1]))
         except Exception as error:  # the network is anyone's
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             accepted = f"a network for {self.dataset.name}, images {tuple(images.shape)}"
@@ -90,6 +109,9 @@ class Forward:
         if len(shape) != 2 or shape[0] != len(images) or shape[1] < max(2, least):
             accepted = f"(2, classes) for 2 images, classes >= {least}"
             raise StudyError(f"network: got an output {shape}; accepted: {accepted}")
+        if outputs.dtype not in (torch.float32, torch.float64):
+            raise StudyError(f"network: got outputs of {outputs.dtype}; accepted: float32")
+        _refuse_odd(outputs, again, alone)
         return shape[1]
 
     def _seconds(self, images: torch.Tensor) -> float:

@@ -11,13 +11,15 @@ from tqdm import tqdm
 from lib.data import Dataset
 from lib.measure import spectrum
 from lib.measure.at_images import at_images, num_images
+from lib.measure.columns import MULTIPLES, column
 from lib.measure.forward import Forward, exact_precision
 from lib.measure.outputs import outputs_along
 from lib.measure.paths import Joined, between_class_pairs, join, lengths, within_class_pairs
-from lib.measure.tables import MULTIPLES, column
 from lib.parameters import Config, StudyError, refusal
 from lib.runs import resolve_device, single_thread
 
+FILES = ("at_images", "columns", "forward", "network", "outputs", "paths", "spectrum")
+MADE_BY = ("data/datasets.py", "resampling.py", *(f"measure/{name}.py" for name in FILES))
 DRAW = {"within": within_class_pairs, "between": between_class_pairs}
 
 
@@ -27,6 +29,7 @@ class Protocol(Config):
 
     kind: ClassVar[str] = "measurement"
     version: ClassVar[int] = 2
+    made_by: ClassVar = MADE_BY
 
     num_pairs: int  # paths within classes, and as many between classes
     spacing: float  # nu

@@ -1,7 +1,6 @@
 """Many networks of the run store, measured: each once, kept beside its run; then compared."""
 
 import dataclasses
-import json
 
 import pandas as pd
 
@@ -11,48 +10,54 @@ from lib.measure.network import Measurement, Protocol, measure
 from lib.parameters import StudyError
 
 
-def measurement_folder(run: runs.Run, epoch: int, protocol: Protocol):
-    return run.path / f"measure-{epoch:04d}-{protocol.key()}"
-
-
-def read_measurement(run: runs.Run, epoch: int, protocol: Protocol) -> Measurement:
-    """A measurement that `measured` has kept, along the pairs of the run's own seed."""
-    folder = measurement_folder(run, epoch, of_seed(protocol, run.config["seed"]))
-    files = [folder / f"{name}.parquet" for name in Measurement._fields]
-    try:
-        return Measurement(*(pd.read_parquet(file) for file in files))
-    except (OSError, ValueError, KeyError) as error:
-        damage = f"measurement {folder.name} is damaged ({type(error).__name__})"
-        remedy = "delete that folder in the run's to make it anew"
-        raise StudyError(f"store: run {run.key}: {damage}; {remedy}") from error
-
-
 def of_seed(protocol: Protocol, seed: int) -> Protocol:
     """The protocol with the pairs that a seed draws: a seed draws its own, as it draws its
     network's initialisation, so that the spread over seeds holds the spread over images too."""
     return dataclasses.replace(protocol, seed=seed)
 
 
+def _key(epoch: int, protocol: Protocol) -> str:
+    return f"measure-{epoch:04d}-{protocol.key()}"
+
+
+def _read(folder) -> Measurement:
+    record = runs.unsealed(folder)
+    files = (runs.verified(folder, f"{name}.parquet", record) for name in Measurement._fields)
+    return Measurement(*map(pd.read_parquet, files))
+
+
+def find_measurement(run: runs.Run, epoch: int, protocol: Protocol) -> Measurement | None:
+    """What `measured` has kept of a run at `epoch` along the pairs of the run's own seed; None
+    where it has not, see `runs.look_up`."""
+    key = _key(epoch, of_seed(protocol, run.config["seed"]))
+    return runs.look_up(run.path, key, Protocol, _read)
+
+
+def read_measurement(run: runs.Run, epoch: int, protocol: Protocol) -> Measurement:
+    """`find_measurement`. Raises StudyError where there is none."""
+    measurement = find_measurement(run, epoch, protocol)
+    if measurement is None:
+        raise StudyError(f"measure: run {run.key} was not measured so after epoch {epoch}")
+    return measurement
+
+
 def measured(run: runs.Run, epoch: int, protocol: Protocol, config, device="auto") -> Measurement:
     """The measurement of the run of `config` at `epoch` (0: untrained) along its seed's own pairs,
     kept in the store."""
-    own = of_seed(protocol, config.seed)
-    folder = measurement_folder(run, epoch, own)
-    if not folder.is_dir():
-        model = config.build()
-        if epoch > 0:
-            model.load_state_dict(run.weights(epoch))
-        measurement = measure(model, config.load_data(), own, device)
+    if (kept := find_measurement(run, epoch, protocol)) is not None:
+        return kept
+    model, own = config.build(), of_seed(protocol, config.seed)
+    if epoch > 0:
+        model.load_state_dict(run.weights(epoch))
+    measurement = measure(model, config.load_data(), own, device)
 
-        def write(partial) -> None:
-            for name, table in measurement._asdict().items():
-                table.astype({c: "float32" for c in table.select_dtypes("float64")}).to_parquet(
-                    partial / f"{name}.parquet"
-                )
-            description = {"epoch": epoch, **dataclasses.asdict(own)}
-            (partial / "config.json").write_text(json.dumps(description))
+    def write(partial) -> None:
+        for name, table in measurement._asdict().items():
+            narrow = {column: "float32" for column in table.select_dtypes("float64")}
+            table.astype(narrow).to_parquet(partial / f"{name}.parquet")
 
-        runs.write_atomically(folder, write)
+    folder = run.path / f"{_key(epoch, own)}-{runs.code_of(Protocol)}"
+    runs.write_sealed(folder, {"epoch": epoch, **dataclasses.asdict(own)}, write)
     return read_measurement(run, epoch, protocol)
 
 
@@ -60,13 +65,16 @@ def sweep(configs, protocol: Protocol, device="auto", epochs=None) -> pd.DataFra
     """Measure the networks of `configs`, their runs already in the store, after each of `epochs`
     (0: untrained; None: each after its last), and `compare` them: one row a network and kind of
     path, along the paths that all of them at one seed classify correctly."""
-    store, pairs = runs.store_folder(), [(config, config.num_epochs) for config in configs]
+    pairs = [(config, config.num_epochs) for config in configs]
     if epochs is not None:
         pairs = [(config, epoch) for epoch in epochs for config, _ in pairs]
-    if not all((store / config.key()).is_dir() for config, _ in pairs):
+    opened = {config: runs.find(config) for config, _ in pairs}
+    if None in opened.values():
         raise StudyError("measure: a run is not in the store; call runs.sweep(configs) first")
-    opened = {config: runs.open_run(store / config.key()) for config, _ in pairs}
     tasks = [(opened[config], epoch, protocol, config, device) for config, epoch in pairs]
-    measurements = runs.parallel_map(measured, tasks, device, "measured networks")
+    found = [find_measurement(*task[:3]) for task in tasks]
+    missing = [task for task, kept in zip(tasks, found, strict=True) if kept is None]
+    made = iter(runs.parallel_map(measured, missing, device, "measured networks"))
+    measurements = [next(made) if kept is None else kept for kept in found]
     networks = [{**run.config, "key": run.key, "epoch": epoch} for run, epoch, *_ in tasks]
     return compare(networks, measurements)

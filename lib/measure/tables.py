@@ -1,26 +1,10 @@
-"""The measures of paths as columns of tables: their names, their titles, intervals over images."""
+"""Tables of the measures of paths: shares, titles, intervals over images."""
 
 import numpy as np
 import pandas as pd
 
-from lib.stats import bootstrap
-
-OUTPUTS = {"softmax": "softmax", "logits": "standardised logits"}
-MULTIPLES = (1, 2, 4)  # of the cutoff: where power out of band is judged
-
-
-def column(measure: str, output: str, multiple: float) -> str:
-    """The column of a measure (power, floor, share) of an output above a multiple of the cutoff."""
-    return f"{measure}_{output}_{multiple:.3g}"
-
-
-PRIMARY = column("power", "softmax", 1)  # the others beside it
-VARIANTS = [
-    column(measure, output, multiple)
-    for output in OUTPUTS
-    for measure in ("power", "share")
-    for multiple in MULTIPLES
-]
+from lib.measure.columns import MULTIPLES, OUTPUTS, column
+from lib.resampling import bootstrap
 
 
 def with_shares(paths: pd.DataFrame) -> pd.DataFrame:
@@ -47,19 +31,21 @@ def titles(cutoff: float) -> dict[str, str]:
 
 def intervals(measurement) -> pd.DataFrame:
     """The measures of a `Measurement` with 95 % bootstrap intervals over images: paths share their
-    ends, so images are drawn anew and not paths. One row a measure and kind of path: measure, kind,
-    estimate, low, high, num_paths, column. HFF is over all paths, the others over those whose two
-    ends are classified correctly (NaN where there is none)."""
+    ends, so images are drawn anew and not paths. One row a measure and kind of path: kind, estimate,
+    low, high, num_paths, measure (its title), column. HFF is over all paths, the others over those whose two
+    ends are classified correctly (NaN where there is none; one path has no interval)."""
     rows, paths = [], with_shares(measurement.paths)
     cutoff = float(measurement.network["cutoff"].iloc[0])
     for name, title in titles(cutoff).items():
         usable = paths if name == "hff" else paths[paths["correct"]]
         for kind in ("within", "between"):
             chosen, interval = usable[usable["kind"] == kind], [np.nan] * 3
-            if len(chosen):
+            if len(chosen) > 1:
                 interval = bootstrap(chosen[name], chosen[["a", "b"]], 1000)[:3]
-            rows.append((title, kind, *interval, len(chosen), name))
+            elif len(chosen):
+                interval[0] = float(chosen[name].iloc[0])
+            rows.append((kind, *interval, len(chosen), title, name))
     norm = measurement.network.loc[0, ["jacobian_norm", "jacobian_low", "jacobian_high"]]
-    rows.append(("Jacobian norm, softmax, at images", "", *norm, 0, "jacobian_norm"))
-    names = ("measure", "kind", "estimate", "low", "high", "num_paths", "column")
+    rows.append(("", *norm, 0, "Jacobian norm, softmax, at images", "jacobian_norm"))
+    names = ("kind", "estimate", "low", "high", "num_paths", "measure", "column")
     return pd.DataFrame(rows, columns=names)

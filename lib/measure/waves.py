@@ -56,13 +56,12 @@ def noise_fitting(log_true, log_mean, smoothed: np.ndarray) -> np.ndarray:
 
 
 def _opened(config) -> runs.Run:
-    path = runs.store_folder() / config.key()
-    if not path.is_dir():
+    if (run := runs.find(config)) is None:
         which = "control" if config.wave == "uniform" else "run"
         fields = f"{config.model}, seed {config.seed}, wave {config.wave} {config.frequency:g}"
         reason = f"the {which} {config.key()} ({fields}) is not in the store"
         raise StudyError(f"waves: {reason}; call runs.sweep on waves and controls first")
-    return runs.open_run(path)
+    return run
 
 
 def _logs(config) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lib import doors
 from lib.models import residual
 from lib.parameters import refusal
 
@@ -99,11 +100,14 @@ def of_patches(image_shape, num_classes: int, depth: int, width: int, mixer=Fals
     return VisionTransformer(**sizes, **heads, **pooled)
 
 
-# name -> builder; a size, in capitals, is a whole number from 1 up
+LARGE, MOST_PARAMETERS = 200, 10**9  # from this size on they are counted beforehand
+MOST_UNITS = 10**6  # the product of all sizes
+# name -> builder; a size, in capitals, is a whole number from 1 to 9999
 FAMILIES = {
     "wrn-DEPTH-WIDTH": residual.wide_resnet,
     "resnet8-WIDTH": residual.compact_resnet,
     "resnet18": resnet18,
+    "resnet-DEPTH": residual.ResNet,
     "shakeshake-DEPTH-WIDTH": residual.shake_shake,
     "pyramidnet-DEPTH-ALPHA": residual.pyramidnet,
     "vgg11-WIDTH": vgg,
@@ -116,13 +120,35 @@ FAMILIES = {
 
 
 def build(name: str, image_shape: tuple[int, int, int], num_classes: int, seed: int = 0):
-    """The network `name` for (C, H, W) images, drawn on the CPU from `seed`. Raises StudyError."""
-    for form, family in FAMILIES.items():
-        if match := re.fullmatch(re.sub("[A-Z]+", r"([1-9]\\d*)", form), name):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                return family(image_shape, num_classes, *map(int, match.groups()))
-    raise refusal("model", name, ", ".join(FAMILIES))
+    """The network `name` for (C, H, W) images, drawn on the CPU from `seed`: one of FAMILIES, or
+    one's own, module:NAME or FILE.py:NAME, called as these with (image_shape, num_classes). Raises
+    StudyError."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if doors.is_own(name):
+            return _made(name, doors.enter(name), image_shape, num_classes)
+        for form, family in FAMILIES.items():
+            if match := re.fullmatch(re.sub("[A-Z]+", r"([1-9]\\d{0,3})", form), name):
+                sizes = [int(size) for size in match.groups()]
+                if math.prod(sizes) > MOST_UNITS:
+                    break
+                if max(sizes, default=0) >= LARGE:
+                    with torch.device("meta"):  # looked at before any memory is taken
+                        large = _made(name, family, image_shape, num_classes, *sizes)
+                    count = num_parameters(large)
+                    if count > MOST_PARAMETERS:
+                        raise refusal(f"model {name}: parameters", count, f"{MOST_PARAMETERS:.0e}")
+                return _made(name, family, image_shape, num_classes, *sizes)
+    accepted = f"{', '.join(FAMILIES)}, sizes up to 9999, of product {MOST_UNITS:,}"
+    raise refusal("model", name, accepted)
+
+
+def _made(name: str, family, *arguments) -> nn.Module:
+    with doors.in_one_line(f"model: {name} cannot be built"):
+        network = family(*arguments)
+    if not isinstance(network, nn.Module):
+        raise refusal(f"model: {name} made", type(network).__name__, "a torch.nn.Module")
+    return network
 
 
 def num_parameters(model: nn.Module) -> int:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-import yaml
 from torch import nn
 
+from lib import doors
 from lib.data import Preprocessing, in_data_folder
 from lib.models import families
 from lib.parameters import StudyError, refusal
+from lib.plain import from_yaml
 
 FORMS = "torchvision:NAME, timm:NAME, each with ,KEY=VALUE as often as needed"
 INPUT_KEYS = ("size", "resize", "mean", "std", "interpolation")
@@ -20,7 +21,7 @@ FILES = "safetensors, or a plain state dict of names with tensors"
 
 def is_external(name: str) -> bool:
     """Whether `name` is that of a library's network, not one of the study's own."""
-    return ":" in name
+    return ":" in name and not doors.is_own(name)
 
 
 def parse(name: str) -> tuple[str, str, dict]:
@@ -29,7 +30,7 @@ def parse(name: str) -> tuple[str, str, dict]:
     if not match:
         raise refusal("network", name, FORMS)
     pairs = (option.split("=", 1) for option in match[3].split(",")[1:])
-    return match[1], match[2], {key: yaml.safe_load(value) for key, value in pairs}
+    return match[1], match[2], {k: from_yaml(f"network: {k}", v) for k, v in pairs}
 
 
 def architecture(name: str, **arguments) -> tuple[nn.Module, Preprocessing]:
@@ -53,7 +54,7 @@ def architecture(name: str, **arguments) -> tuple[nn.Module, Preprocessing]:
         else:
             model = timm.create_model(short, **arguments)
         its = timm.data.resolve_model_data_config(model)
-    except (ValueError, RuntimeError, TypeError, AttributeError) as error:
+    except Exception as error:  # the library's, whose arguments are anyone's
         reason = f"{name} cannot be built ({error!r:.120})"
         raise StudyError(f"network: {reason}; accepted: {FORMS}") from error
     sizes = its["input_size"][-1], math.floor(its["input_size"][-1] / its["crop_pct"])
@@ -106,11 +107,12 @@ def load_pretrained(name: str, weights: str = "") -> tuple[nn.Module, Preprocess
     named = arguments.pop("weights", "")
     changes = {key: arguments.pop(key) for key in INPUT_KEYS if key in arguments}
     model, preprocessing = architecture(f"{library}:{short}", **arguments)
+    preprocessing = preprocessing.changed(**changes)
     if weights or named:
         _load_file(model, weights or named)
     else:
         load_weights(model, _download(library, short), "the download")
-    return model.eval(), preprocessing.changed(**changes)
+    return model.eval(), preprocessing
 
 
 def _download(library: str, short: str) -> dict[str, torch.Tensor]:

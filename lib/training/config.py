@@ -8,10 +8,13 @@ from typing import ClassVar
 
 import torch
 
-from lib import data, models
+from lib import data, doors, models
 from lib.parameters import Config, StudyError, refusal
 from lib.training import label_waves, loop
 
+# of data, what makes arrays (sources, photos) is not among it: a run knows them by their content
+MADE_BY = tuple(f"data/{name}.py" for name in ("augmentation", "datasets", "fourier_basis"))
+MADE_BY += ("models/families.py", "models/residual.py", "training")
 STARTS_APART = 1_000_003  # seeds that two starts of one seed are apart
 
 
@@ -21,6 +24,7 @@ class TrainingConfig(Config):
 
     kind: ClassVar[str] = "classifier"
     version: ClassVar[int] = 3
+    made_by: ClassVar = MADE_BY
 
     dataset: str
     model: str
@@ -75,13 +79,17 @@ class TrainingConfig(Config):
         """The fields that differ from their defaults, the data by its content. Raises StudyError
         where data, model or wave can't be had: before anything is trained."""
         dataset, fields = self.load_data(), super().identity()
-        _try_model(self.model, dataset.image_shape, dataset.num_classes)
+        _try_model(self.model, dataset.image_shape, dataset.num_classes, doors.source(self.model))
         label_waves.wave(self.wave, self.frequency, dataset.image_shape)
         if not (self.wave_class is None or 0 <= self.wave_class < dataset.num_classes):
             raise refusal("wave_class", self.wave_class, f"0 to {dataset.num_classes - 1}")
         if self.teacher is not None:
             self.check_teacher(dataset)
             fields["teacher"] = self.teacher.identity()
+        own = {"model": doors.plain(self.model), "augmentation": doors.plain(self.augmentation)}
+        fields |= {name: value for name, value in own.items() if name in fields}
+        if source := doors.source(f"{self.model}+{self.augmentation}"):
+            fields["source"] = source
         return fields | {"dataset": dataset.fingerprint}
 
     def check_teacher(self, dataset: data.Dataset) -> None:
@@ -97,10 +105,14 @@ class TrainingConfig(Config):
         return [] if self.teacher is None else [self.teacher]
 
     def described(self) -> dict:
-        """All fields as plain values: a file without its folder, a teacher as its generation."""
+        """All fields as plain values: a file without its folder, and the fingerprint of the data;
+        a teacher as its generation."""
         generation = 0 if self.teacher is None else 1 + self.teacher.described()["generation"]
         fields = {name: value for name, value in vars(self).items() if name != "teacher"}
-        return fields | {"dataset": re.sub(r":.*/", ":", self.dataset), "generation": generation}
+        plain = {name: doors.plain(fields[name]) for name in ("model", "augmentation")}
+        plain["dataset"] = doors.plain(re.sub(r":.*/", ":", self.dataset))
+        its = {"fingerprint": self.load_data().fingerprint, "generation": generation}
+        return fields | plain | its
 
     @classmethod
     def defaults(cls) -> dict:
@@ -115,14 +127,12 @@ class TrainingConfig(Config):
     def execute(self, device: torch.device, teacher=None) -> tuple[dict, dict]:
         """`loop.train`; teacher: the runs.Run of what this configuration `needs`."""
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(
-                self.own_seed()
-            )  # for networks and policies that draw noise of their own
+            torch.manual_seed(self.own_seed())  # of networks and policies that draw their own noise
             return loop.train(self, device, checkpoint_epochs(self.num_epochs), teacher)
 
 
 @functools.lru_cache(maxsize=64)
-def _try_model(name: str, image_shape: tuple[int, int, int], num_classes: int) -> None:
+def _try_model(name: str, image_shape: tuple[int, int, int], num_classes: int, source) -> None:
     models.build(name, image_shape, num_classes)
 
 

@@ -169,6 +169,22 @@ def test_corrupt_photo_is_named_skipped_and_counted_up_to_a_percent(photos):
     refused(r"^folder:val: 2 of 120 images cannot be decoded.*017.jpg.*accepted: at most 1%$")
 
 
+def test_a_photo_of_too_many_pixels_is_named_and_skipped(photos):
+    """By its header, before it is decoded."""
+    root = photos(count=1)
+    Image.new("1", (8193, 8192)).save(root / "n01440764" / "large.png")
+    with pytest.warns(UserWarning, match=r"1 of 3 images .*n01440764/large.png; skipped"):
+        assert len(data.load("folder:val", preprocessing=TINY).x_test) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_among_photos_is_named_and_skipped(photos):
+    """Reading it would never end."""
+    os.mkfifo(photos(count=1) / "n01440764" / "pipe.png")
+    with pytest.warns(UserWarning, match=r"1 of 3 images .*n01440764/pipe.png; skipped"):
+        assert len(data.load("folder:val", preprocessing=TINY).x_test) == 2
+
+
 def test_class_whose_only_photo_is_corrupt_is_refused(photos):
     root = photos(count=110, size=(8, 8))
     (root / "single").mkdir()

@@ -14,6 +14,7 @@ import torch
 import torchvision.datasets
 
 from lib import data
+from lib.data import sources
 from lib.parameters import StudyError
 
 
@@ -121,6 +122,14 @@ def test_npz_that_lacks_arrays_is_refused(data_folder, arrays):
     refused("npz:bad.npz", r"^dataset: npz:bad.npz lacks x_train, y_train; accepted: ")
 
 
+def test_npz_that_unpacks_beyond_a_limit_is_refused_unread(data_folder, arrays, monkeypatch):
+    many = arrays() | {"x_train": np.zeros((40, 600, 600), np.uint8)}
+    np.savez_compressed(data_folder / "bomb.npz", **many)
+    assert (data_folder / "bomb.npz").stat().st_size < 2**17
+    monkeypatch.setattr(sources, "MOST_BYTES", 2**20)
+    refused("npz:bomb.npz", r"^dataset: npz:bomb.npz unpacks to .* GiB, over .*; accepted: an npz")
+
+
 def test_pickled_objects_are_never_run(data_folder, arrays):
     class Trap:
         def __reduce__(self):
@@ -135,10 +144,14 @@ def test_pickled_objects_are_never_run(data_folder, arrays):
     assert (data_folder / "sprung").exists()  # it would have
 
 
-@pytest.mark.parametrize("name", ["mnist", "", "Digits", "npz", "cifar10:x", "folder:", "digits:"])
+@pytest.mark.parametrize("name", ["mnist", "", "Digits", "npz", "folder:", "digits:"])
 def test_unknown_name_is_refused(name):
     message = refused(name, r"^dataset: got .*accepted: digits, cifar10, cifar100, svhn, npz:PATH")
     assert repr(name) in message
+
+
+def test_a_name_of_a_module_that_is_not_there_is_refused():
+    refused("cifar10:x", "^cifar10:x: there is no such file or module; accepted: ")
 
 
 def md5(content):

@@ -56,7 +56,7 @@ def test_layout_and_batch_are_the_fastest_by_time(layout, size, clock, random_im
         return its_size * (1 if (its_layout, its_size) == (layout, size) else 2)
 
     model, dataset = Costly(clock, seconds), as_dataset(random_images(600))
-    ready = Forward(model, dataset, CPU, num_points=10**5)
+    ready = Forward(model, dataset, CPU, num_points=200 * 512)
     assert (ready.layout, ready.batch_size) == (layout, size)
     assert model.convolution.weight.is_contiguous(memory_format=layout)
     model.sizes.clear()
@@ -77,11 +77,25 @@ def test_trials_are_made_where_much_is_to_come(
     model = Costly(clock, lambda layout, size: size * (1e-3 if layout is LAYOUTS[0] else 5e-4))
     ready = Forward(model, as_dataset(random_images()), CPU, num_points=1000 * seconds * threads)
     assert ready.layout is LAYOUTS[tries]
-    assert set(model.sizes[1:]) == ({256} | ({128, 512} if tries else set()))
+    assert set(model.sizes[3:]) == ({256} | ({128, 512} if tries else set()))
     assert torch.get_num_threads() == threads
     model.sizes.clear()
     assert Forward(model, as_dataset(random_images()), CPU).layout is LAYOUTS[0]
-    assert model.sizes == [2]  # of a Forward that is not told how much is to come
+    assert model.sizes == [2, 2, 1]  # of a Forward that is not told how much is to come
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("points", [1, 255, 257, 1000, 3001])
+def test_batches_are_full_and_as_many_for_each_stream(
+    points, threads, clock, random_images, as_dataset, on_threads
+):
+    on_threads(threads)
+    model = Costly(clock, lambda *_: 0)
+    size = Forward(model, as_dataset(random_images()), CPU, num_points=points).batch_size
+    assert 1 <= size <= 256
+    batches = -(-points // size)
+    assert batches <= threads * -(-points // (256 * threads))  # no more than of the usual size
+    assert batches * size - points < threads * (points // size + 1)  # a few empty places at most
 
 
 @pytest.mark.parametrize("threads", [1, 2])

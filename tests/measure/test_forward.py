@@ -150,10 +150,10 @@ def test_several_threads_give_what_one_gives(convolutional, random_images, as_da
 
 
 class FailsAfter(Watched):
-    """Raises from its seventh batch on."""
+    """Raises from its seventh batch on, after the three calls that try it out."""
 
     def forward(self, x):
-        if len(self.seen) > 6:
+        if len(self.seen) > 8:
             raise KeyError("worn out")
         return super().forward(x)
 
@@ -204,7 +204,7 @@ def test_threads_and_flags_are_put_back(
     assert precision_flags() == fast_precision
     assert torch.get_num_threads() == threads_of_a_new_thread() == threads
     assert threading.active_count() == running
-    assert all(flags == IEEE for _, flags, *_ in model.seen[1:])
+    assert all(flags == IEEE for _, flags, *_ in model.seen[3:])
 
 
 def test_between_batches_precision_is_the_callers(fast_precision, random_images, as_dataset):
@@ -292,6 +292,43 @@ def test_networks_that_cannot_be_measured(network, said, random_images, as_datas
     with pytest.raises(StudyError, match=f"^network: got .*{said}") as caught:
         Forward(network, as_dataset(random_images(), num_classes=10), CPU)
     assert "\n" not in str(caught.value)
+
+
+class Odd(nn.Module):
+    """A linear network whose outputs are changed by a function of them."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.layer, self.change = nn.Linear(192, 10), change
+
+    def forward(self, x):
+        return self.change(self.layer(x.flatten(1)))
+
+
+ODD = {
+    "dropout": (lambda y: nn.functional.dropout(y), "change from call to call"),
+    "noise": (lambda y: y + torch.rand(1), "change from call to call"),
+    "batch norm": (lambda y: (y - y.mean(0)) / (y.std(0, correction=0) + 0.1), "of its batch"),
+    "softmax": (lambda y: y.softmax(1), "probabilities"),
+    "half": (lambda y: y.half(), "float16; accepted: float32"),
+    "bfloat16": (lambda y: y.bfloat16(), "bfloat16; accepted: float32"),
+    "classes": (lambda y: y.argmax(1)[:, None].expand(-1, 10), "int64; accepted: float32"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), ODD.values(), ids=ODD)
+def test_outputs_that_are_no_logits_of_one_image_are_refused(
+    change, said, random_images, as_dataset
+):
+    with pytest.raises(StudyError, match=f"^network: got .*{said}"):
+        Forward(Odd(change), as_dataset(random_images(), num_classes=10), CPU)
+
+
+@pytest.mark.parametrize("change", [lambda y: y, lambda y: 0 * y, lambda y: y.abs(), torch.relu])
+def test_other_outputs_are_logits(change, random_images, as_dataset):
+    """Also positive ones, and a constant network's."""
+    ready = Forward(Odd(change), as_dataset(random_images(), num_classes=10), CPU)
+    assert ready.num_classes == 10
 
 
 def test_usual_batch():

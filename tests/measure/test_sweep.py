@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -55,15 +56,44 @@ def test_epoch_that_was_not_kept(trained):
         measure.measured(run, 9, PROTOCOL, config, "cpu")
 
 
-@pytest.mark.parametrize("name", ["paths", "network"])
-def test_damaged_measurement_is_said_in_one_line(trained, name):
+FLIPS = 60
+FILES = ("config.json", "network.parquet", "paths.parquet")
+
+
+@pytest.mark.parametrize("name", ["config.json", "paths.parquet"])
+def test_every_flipped_bit_of_a_measurement_is_noticed(trained, capfd, monkeypatch, name):
+    """It is set aside and made anew (here by a function that knows the result)."""
     config, run = trained
-    measure.measured(run, 3, PROTOCOL, config, "cpu")
-    (file,) = run.path.rglob(f"{name}.parquet")
+    rng, first = np.random.default_rng(0), measure.measured(run, 3, PROTOCOL, config, "cpu")
+    monkeypatch.setattr(sys.modules[measure.measured.__module__], "measure", lambda *_: first)
+    (folder,) = run.path.glob("measure-*")
+    for _ in range(FLIPS):
+        content = bytearray((folder / name).read_bytes())
+        content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+        (folder / name).write_bytes(content)
+        capfd.readouterr()
+        again = measure.measured(run, 3, PROTOCOL, config, "cpu")
+        (said,) = [line for line in capfd.readouterr().err.splitlines() if "damaged" in line]
+        place = f"run {run.key}, {folder.name}"
+        assert said.startswith(f"study: store: {place} is damaged: {name} ")
+        assert "set aside as .damaged-measure-" in said
+        for one, other in zip(first, again, strict=True):
+            pd.testing.assert_frame_equal(one, other)
+    assert len(list(run.path.glob(".damaged-measure-*"))) == FLIPS
+    assert [path.name for path in run.path.glob("measure-*")] == [folder.name]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_measurement_that_is_not_whole_is_no_dead_end(trained, name):
+    config, run = trained
+    first = measure.measured(run, 3, PROTOCOL, config, "cpu")
+    (file,) = run.path.rglob(f"measure-*/{name}")
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(StudyError, match=f"^store: run {run.key}: .*damaged") as caught:
-        measure.measured(run, 3, PROTOCOL, config, "cpu")
+    with pytest.raises(StudyError, match=f"^measure: run {run.key} was not measured") as caught:
+        measure.read_measurement(run, 3, PROTOCOL)
     assert "\n" not in str(caught.value)
+    measure.sweep([config], PROTOCOL, "cpu")
+    pd.testing.assert_frame_equal(measure.read_measurement(run, 3, PROTOCOL).paths, first.paths)
 
 
 def test_a_seed_draws_its_own_pairs_and_its_networks_share_them(configure, store):
@@ -73,9 +103,7 @@ def test_a_seed_draws_its_own_pairs_and_its_networks_share_them(configure, store
     for config, run in zip(configs, runs.sweep(configs, "cpu"), strict=True):
         paths = measure.measured(run, config.num_epochs, PROTOCOL, config, "cpu").paths
         pairs.append({(row.kind, row.a, row.b) for row in paths.itertuples()})
-        folder = measure.measurement_folder(
-            run, config.num_epochs, dataclasses.replace(PROTOCOL, seed=config.seed)
-        )
+        (folder,) = run.path.glob("measure-*")
         assert json.loads((folder / "config.json").read_text())["seed"] == config.seed
     assert pairs[0] == pairs[1]
     assert pairs[2] == pairs[3]

@@ -99,6 +99,15 @@ def test_intervals_are_wider_where_paths_share_images(measurement):
     np.testing.assert_allclose(rows["high"] - rows["low"], 2 * half, rtol=0.25)
 
 
+def test_one_path_has_an_estimate_and_no_interval(measurement):
+    alone = measurement._replace(paths=measurement.paths.iloc[:1])
+    table = measure.intervals(alone).set_index(["column", "kind"])
+    row = table.loc[(PRIMARY, "within")]
+    assert (row["estimate"], row["num_paths"]) == (100, 1)
+    assert math.isnan(row["low"])
+    assert math.isnan(row["high"])
+
+
 def test_no_path_with_correct_ends_is_a_row_of_nan(measurement):
     table = measure.intervals(measurement)
     between = table[table["kind"] == "between"]

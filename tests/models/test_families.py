@@ -17,6 +17,7 @@ SMALL = {
     "wrn-DEPTH-WIDTH": "wrn-10-1",
     "resnet8-WIDTH": "resnet8-4",
     "resnet18": "resnet18",
+    "resnet-DEPTH": "resnet-8",
     "shakeshake-DEPTH-WIDTH": "shakeshake-8-4",
     "pyramidnet-DEPTH-ALPHA": "pyramidnet-8-12",
     "vgg11-WIDTH": "vgg11-4",
@@ -60,6 +61,15 @@ PRINTED = {
 @pytest.mark.parametrize(("name", "millions"), PRINTED.items())
 def test_sizes_that_the_papers_print(name, millions):
     assert num_parameters(name) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)]
+)
+def test_sizes_of_residual_networks(depth, millions):
+    """He et al., arXiv 1512.03385, table 6."""
+    digits = 1 if depth == 110 else 2
+    assert round(num_parameters(f"resnet-{depth}") / 1e6, digits) == millions
 
 
 @pytest.mark.parametrize(
@@ -226,11 +236,19 @@ def test_vgg_is_cut_where_the_image_is_one_pixel(size, layers):
 
 
 BAD = "|wrn|wrn-28|wrn-27-2|wrn-4-2|wrn-28-0|resnet8|resnet8-0|resnet9-4|mlp-0-16|mlp-1-0|mlp-1-16 "
+RESNET = "resnet-2|resnet-18|resnet-21|resnet-8-16|resnet-10000"
 WORSE = "MLP-1-16|wrn-28-2-1|wrn--28-2|mlp-1-1.5|shakeshake-9-4|shakeshake-2-4|pyramidnet-9-4"
 
 
-@pytest.mark.parametrize("name", f"{BAD}|{WORSE}|pyramidnet-2-4".split("|"))
+@pytest.mark.parametrize("name", f"{BAD}|{WORSE}|{RESNET}|pyramidnet-2-4".split("|"))
 def test_unknown_names_are_refused_in_one_line(name):
     with pytest.raises(StudyError, match=r"^model.*: got .*; accepted: ") as caught:
+        models.build(name, (3, 32, 32), 10)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mlp-99-9999", "wrn-10-9999", "vit-12-9984", "mlp-1-10000"])
+def test_gigantic_networks_are_refused_before_they_take_memory(name):
+    with pytest.raises(StudyError, match=f"^model.*{name}.*accepted: ") as caught:
         models.build(name, (3, 32, 32), 10)
     assert "\n" not in str(caught.value)

@@ -4,16 +4,21 @@ import hashlib
 import pickle
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 import safetensors.torch
 import torch
 import torchvision.models
 from torch import nn
+from torchvision.transforms import v2
 
 from lib import data, models
 from lib.parameters import ROOT, StudyError
 
-IMAGENET = ROOT.parent / "shared" / "data" / "imagenet"
+SHARED = ROOT.parent / "shared" / "data"
+IMAGENET = SHARED / "imagenet"
+COLOURS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +158,30 @@ def test_real_weights_classify_real_photos(name, num_photos, top_1, within):
         classes = torch.cat([network(batch).argmax(1) for batch in batches])
     correct = (classes == photos.y_test).double().mean().item()
     assert correct == pytest.approx(top_1, abs=within)
+
+
+@pytest.fixture(scope="module")
+def cifar_photos():
+    """60 test images of CIFAR-10 as networks of others want them, and their labels."""
+    if not (SHARED / "cifar10-networks").is_dir():
+        pytest.skip("no networks of CIFAR-10 here: the folder shared/ beside the project is absent")
+    with PIL.Image.open(SHARED / "cifar10" / "test.webp") as sheet:
+        row = np.asarray(sheet.convert("RGB"))[:32, : 60 * 32]
+    images = torch.tensor(row.reshape(32, 60, 32, 3).transpose(1, 3, 0, 2) / 255).float()
+    with np.load(SHARED / "cifar10" / "labels.npz", allow_pickle=False) as labels:
+        return v2.functional.normalize(images, *COLOURS), torch.tensor(labels["y_test"][:60])
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56])
+def test_residual_networks_of_others_fit_ours(cifar_photos, depth):
+    """Strictly, and they classify as with the code they come from, to three standard errors."""
+    images, labels = cifar_photos
+    network = models.build(f"resnet-{depth}", (3, 32, 32), 10).eval()
+    file = SHARED / "cifar10-networks" / f"resnet{depth}.safetensors"
+    network.load_state_dict(models.read_state_dict(file), strict=True)
+    with torch.inference_mode():
+        right = (network(images).argmax(1) == labels).double().mean().item()
+    assert right >= 0.92 - 0.105
 
 
 def test_weights_of_the_run_store_are_the_last_epochs(tmp_path):

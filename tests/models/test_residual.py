@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lib import models
+from lib.models import residual
 from lib.models.residual import PreActivationBlock, ShakeDropBlock, ShakeShakeBlock, backward_as
 
 BLOCKS = [(4, 4, 1), (4, 6, 1), (4, 7, 2)]
@@ -61,6 +62,20 @@ def test_pre_activation_block_by_hand(inputs, outputs, stride):
             shortcut = F.conv2d(activated, block.shortcut.weight, stride=stride)
         expected = F.conv2d(inner, block.conv2.weight, padding=1) + shortcut
         torch.testing.assert_close(block(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "stride"), [(4, 4, 1), (4, 8, 2)])
+def test_basic_block_by_hand(inputs, outputs, stride):
+    """Every second pixel, and as many zero channels below as above."""
+    block = with_statistics(residual.BasicBlock(inputs, outputs, stride), inputs)
+    x = images((inputs, 6, 6))
+    with torch.no_grad():
+        inner = F.conv2d(x, block.conv1.weight, stride=stride, padding=1)
+        inner = F.conv2d(F.relu(normalized(block.bn1, inner)), block.conv2.weight, padding=1)
+        expected = normalized(block.bn2, inner)
+        below = (outputs - inputs) // 2
+        expected[:, below : below + inputs] += x[:, :, ::stride, ::stride]
+        torch.testing.assert_close(block(x), F.relu(expected), rtol=1e-5, atol=1e-5)
 
 
 def shake_shake_shortcut(block, x):

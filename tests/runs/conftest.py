@@ -2,6 +2,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import time
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +34,10 @@ class Toy(Config):
             os.kill(os.getpid(), signal.SIGKILL)
         with open(os.environ["TOY_LOG"], "a") as log:
             log.write(f"{self.value}.{self.generation}\n")
+        if self.fate == "slow":
+            time.sleep(0.1)
+        if self.fate == "waits" and multiprocessing.parent_process() is not None:
+            time.sleep(600)
         twice = 2.0 * self.value + sum(run.arrays()["twice"][1] for run in needed)
         history = {
             "epoch": np.array([1, 2]),

@@ -1,11 +1,14 @@
 """Sweeps: each run once, the same numbers wherever it is made, and nothing half done."""
 
+import concurrent.futures
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
+import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -17,8 +20,13 @@ from lib.training import TrainingConfig
 
 
 def keys(folder):
-    """The names in the store; a hidden one is what a killed process left."""
-    return sorted(path.name for path in folder.iterdir())
+    """The names in the store but that of its leases; a hidden one is what a killed process left."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".leases")
+
+
+def name_of(config):
+    """What the run of a configuration is called in the store."""
+    return f"{config.key()}-{runs.code_of(type(config))}"
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
@@ -55,7 +63,7 @@ def test_what_is_needed_is_executed_first_and_once(store, toy, executed, monkeyp
 
 def test_what_a_finished_run_needed_is_not_made_again(store, toy, executed):
     runs.find_or_execute(toy(1, 1), "cpu")
-    shutil.rmtree(store / toy(1, 0).key())
+    shutil.rmtree(store / name_of(toy(1, 0)))
     runs.sweep([toy(1, 1)], "cpu")
     assert executed() == ["1.0", "1.1"]
 
@@ -155,8 +163,8 @@ def test_crash_leaves_the_other_runs_whole(store, toy, monkeypatch, at_once):
     configs = [toy(1), toy(2, fate="fails"), toy(3)]
     with pytest.raises(RuntimeError, match="power"):
         runs.sweep(configs, "cpu")
-    others = {configs[0].key(), configs[2].key()}
-    assert configs[0].key() in keys(store)
+    others = {name_of(configs[0]), name_of(configs[2])}
+    assert name_of(configs[0]) in keys(store)
     assert {run.key for run in runs.all_runs()} == set(keys(store)) <= others
 
 
@@ -182,7 +190,7 @@ def test_runs_finished_in_time_are_kept(store, toy, executed, monkeypatch):
     monkeypatch.setenv("STUDY_DEADLINE", "1")
     with pytest.raises(OutOfTime, match="finished runs are kept"):
         runs.sweep(configs, "cpu")
-    assert keys(store) == [configs[0].key()]
+    assert keys(store) == [name_of(configs[0])]
     assert len(runs.sweep(configs[:1], "cpu")) == 1  # nothing is left to do: time does not matter
     monkeypatch.delenv("STUDY_DEADLINE")
     runs.sweep(configs, "cpu")
@@ -242,12 +250,120 @@ def test_killed_sweep_is_finished_by_the_next_one(
     assert_same(histories(finished), histories(runs.sweep(configs, "cpu")))
 
 
+def test_two_processes_that_sweep_the_same_train_each_once(store, toy, executed, monkeypatch):
+    monkeypatch.setenv("STUDY_AT_ONCE", "1")
+    store.mkdir()
+    configs = [toy(value, fate="slow") for value in range(5)]
+    processes = start_sweeps(2, configs)
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert sorted(executed()) == [f"{value}.0" for value in range(5)]
+    assert len(runs.sweep(configs, "cpu")) == 5
+    assert len(executed()) == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
+def test_a_killed_process_loses_its_lease(store, toy, executed, monkeypatch):
+    """Until then another one waits, and makes other runs meanwhile."""
+    monkeypatch.setenv("STUDY_AT_ONCE", "1")
+    store.mkdir()
+    held, other = toy(1, fate="waits"), toy(2)
+    (holder,) = start_sweeps(1, [held])
+    wait_until(lambda: executed() == ["1.0"])
+    runs.find_or_execute(other, "cpu")
+    (waiter,) = start_sweeps(1, [other, held])
+    waiter.join(0.5)
+    assert waiter.is_alive()
+    assert executed() == ["1.0", "2.0"]
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join(20)
+    assert runs.find(held) is None
+    wait_until(lambda: executed() == ["1.0", "2.0", "1.0"])
+    os.kill(waiter.pid, signal.SIGKILL)
+    waiter.join(20)
+    runs.find_or_execute(held, "cpu")
+    assert executed() == ["1.0", "2.0", "1.0", "1.0"]
+    assert not list(store.glob(".incomplete-*"))
+
+
+CHANCE = ("shakeshake-8-4", "shakeshake-8-5", "pyramidnet-8-6", "pyramidnet-8-9")
+
+
+def test_threads_of_one_process_give_the_runs_of_one_after_the_other(
+    configure, store, monkeypatch, tmp_path, histories, assert_same
+):
+    """Of networks that draw from the process's chance, in training and as they are built."""
+    own = {"num_train": 40, "num_test": 20, "num_epochs": 1, "batch_size": 20}
+    configs = [configure(model=name, seed=seed, **own) for seed in (3, 4) for name in CHANCE]
+    before, switch = torch.random.get_rng_state(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(2) as pool:
+            warnings.simplefilter("ignore")
+            together = list(pool.map(runs.find_or_execute, configs, ["cpu"] * len(configs)))
+    finally:
+        sys.setswitchinterval(switch)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "other"))
+    in_turn = [runs.find_or_execute(config, "cpu") for config in configs]
+    assert_same(histories(together), histories(in_turn))
+    for one, other in zip(together, in_turn, strict=True):
+        first, second = one.weights(1), other.weights(1)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def start_thread(function, *arguments):
+    thread = threading.Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_thread_that_waits_for_its_turn_says_so(store, toy, executed, recwarn):
+    class Watching(toy):
+        kind = "watching"
+
+        def execute(self, device):
+            waiting.append(start_thread(runs.find_or_execute, toy(1), "cpu"))
+            wait_until(lambda: any("take turns" in str(one.message) for one in recwarn))
+            assert executed() == []
+            return super().execute(device)
+
+    waiting = []
+    runs.find_or_execute(Watching(2), "cpu")
+    waiting[0].join(60)
+    assert executed() == ["2.0", "1.0"]
+
+
+def test_worker_processes_start_while_a_thread_has_its_turn(store, toy, monkeypatch):
+    class Sweeping(toy):
+        kind = "sweeping"
+
+        def execute(self, device):
+            started.set()
+            assert finished.wait(60)
+            return super().execute(device)
+
+    monkeypatch.setenv("STUDY_AT_ONCE", "2")
+    started, finished = threading.Event(), threading.Event()
+    holder = start_thread(runs.find_or_execute, Sweeping(1), "cpu")
+    assert started.wait(60)
+    swept = start_thread(runs.parallel_map, abs, [(-1,), (-2,)], "cpu")
+    swept.join(60)
+    stuck = multiprocessing.active_children()
+    finished.set()
+    for process in stuck:
+        process.kill()
+    holder.join(60)
+    assert stuck == []
+
+
 def test_two_processes_make_the_same_run_at_once(configure, store):
     config = configure(num_epochs=60)
     processes = start_sweeps(2, [config])
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0]
-    assert keys(store) == [config.key()]
+    assert keys(store) == [name_of(config)]
     (run,) = runs.all_runs()
     np.testing.assert_array_equal(run.history["epoch"], np.arange(1, 61))

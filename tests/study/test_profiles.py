@@ -2,6 +2,7 @@
 
 import json
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -25,14 +26,22 @@ def write(tmp_path, monkeypatch):
 
 BAD = {
     "amplitud: 0.3": "amplitud",
-    "lr: 1e-3": "write 1.0e-3",
+    "lr: 0x1F": "lr: got '0x1F'; accepted: float",
+    "lr: 12:30:45": "lr: got '12:30:45'; accepted: float",
+    "num_epochs: 010": "num_epochs: got '010'; accepted: int",
+    "num_epochs: 1e2": "num_epochs: got 100.0; accepted: int",
+    "lr: 0.1\nlr: 0.2": "'lr' twice",
+    "lr: &a 0.1\nmomentum: *a": "anchors",
+    "<<: {lr: 0.1}": "mine/common.yaml: parameter: got '<<'",
+    "extends: 3": "extends: got 3; accepted: str",
+    "extends: ../x": "extends: got '../x'; accepted: base, mine",
     "- 3": "name: value",
     "lr: [": "YAML",
     "lr: !!python/object/apply:os.getcwd []": "YAML",
     "extends: nowhere": "mine/common.yaml: extends: got 'nowhere'; accepted: base, mine",
     "extends: mine": "mine/common.yaml: extends: got 'mine'",
     "extends: base": "base/common.yaml: extends: got 'mine'; accepted: a profile that does not",
-    "extends: [base]": "mine/common.yaml: extends: got ['base']",
+    "extends: [base]": "mine/common.yaml: extends: got ['base']; accepted: str",
 }
 
 
@@ -44,6 +53,19 @@ def test_bad_profile_is_refused(write, text, words):
         profiles.resolve(["02_noise_fitting"], "mine", [])
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_are_those_of_any_language(write):
+    write("mine", common="lr: 1e-3\namplitude: .5\nfrequencies: [5E-1, 2]\nseeds: [0, 10]")
+    expected = {"lr": 0.001, "amplitude": 0.5, "frequencies": [0.5, 2], "seeds": [0, 10]}
+    assert profiles.resolve(["02_noise_fitting"], "mine", [])["02_noise_fitting"] == expected
+
+
+def test_a_file_that_is_not_utf_8_is_refused(write, tmp_path):
+    write("mine", common="")
+    (tmp_path / "params" / "mine" / "common.yaml").write_bytes("lr: 0.1 # für".encode("latin-1"))
+    with pytest.raises(StudyError, match=r"^mine/common.yaml: cannot be read as UTF-8"):
+        profiles.resolve(["02_noise_fitting"], "mine", [])
 
 
 def test_extends_belongs_into_common(write):
@@ -111,6 +133,34 @@ def test_rounds_of_seeds():
     assert first == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3], None]
     assert second == [[4], *[[4, 5]] * 4]
     assert all(values["03_training_time"]["lr"] == 0.1 for values in rounds)
+
+
+def test_rounds_of_a_notebook_of_ones_own(tmp_path):
+    for name, line in (("none", "x = 1"), ("one", "seeds: int = 3  # seed: s")):
+        cell = nbformat.v4.new_code_cell(line, metadata={"tags": ["parameters"]})
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / f"{name}.ipynb")
+    given = {str(tmp_path / name): {} for name in ("none", "one")}
+    assert profiles.by_seeds(given) == [given]
+    assert profiles.by_seeds(given | {"02_noise_fitting": {"seeds": [1, 2]}})[1] == given | {
+        "02_noise_fitting": {"seeds": [1, 2]}
+    }
+
+
+def test_defaults_are_pythons(tmp_path):
+    lines = [
+        "a: float = 1e-3  # nu: text",
+        "b: list[int] = [0]",
+        "c: str = 'x'",
+        "d: int = 2 + 2",
+    ]
+    cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "own.ipynb")
+    declared = profiles.inspect(str(tmp_path / "own"))
+    assert [its["default"] for its in declared.values()] == [0.001, [0], "x", "2 + 2"]
+    assert (declared["a"]["unit"], declared["a"]["help"]) == ("nu", "text")
+    cell.source = "a: float = 2.0"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "own.ipynb")
+    assert [its["default"] for its in profiles.inspect(str(tmp_path / "own")).values()] == [2.0]
 
 
 TINY = [

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from lib import measure, runs
-from lib.parameters import ROOT
-from lib.provenance import MIME
+from lib.parameters import ROOT, StudyError
+from lib.training import TrainingConfig
 from study import results
+from study.provenance import MIME
 
 PROTOCOL = measure.Protocol(num_pairs=45, spacing=0.1, cutoff=0.5)
 PNG = b"\x89PNG"
@@ -97,15 +98,49 @@ def test_reference_runs_learned_clean_labels_and_are_measured_along_lines(store,
     assert results.reference_table([]).empty
 
 
-def test_a_run_older_than_a_field_is_a_reference_run_all_the_same(store, configure):
+def test_a_run_older_than_a_field_is_a_reference_run_all_the_same(store, configure, monkeypatch):
     """In a process of its own, which has trained nothing."""
-    config = configure(num_test=200)
-    run = runs.find_or_execute(config, "cpu")
+    config, described = configure(num_test=200), TrainingConfig.described
+    with monkeypatch.context() as before:
+        fields = lambda own: {k: v for k, v in described(own).items() if k != "wave"}  # noqa: E731
+        before.setattr(TrainingConfig, "described", fields)
+        run = runs.find_or_execute(config, "cpu")
     measure.sweep([config], PROTOCOL, "cpu")
-    record = json.loads((run.path / "config.json").read_text())
-    del record["config"]["wave"]
-    (run.path / "config.json").write_text(json.dumps(record))
+    assert "wave" not in json.loads((run.path / "config.json").read_text())["config"]
     code = "from lib import runs; from study import results\n"
     code += "print(len(results.reference_table(runs.all_runs())))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, "2\n"), ran.stderr
+
+
+def test_collecting_on_a_full_disk_keeps_what_was_there(write, store, full_disk):
+    out = write("01_a", [{"finding": "F1"}], [], 1)
+    results.collect(out)
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    write("01_a", [{"finding": "F1"}, {"finding": "F2"}], [], 2)
+    with full_disk(), pytest.raises(StudyError, match=r"^out: .* cannot be written"):
+        results.collect(out)
+    after = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    changed = [file.name for file in after if after[file] != before.get(file)]
+    assert changed == ["01_a.ipynb"]
+    assert len(results.collect(out)) == 2
+
+
+def test_a_failed_or_unreadable_copy_is_not_collected(write, store, capsys):
+    out = write("01_a", [{"finding": "F1"}], [])
+    write("02_b.failed", [{"finding": "F2"}], [], 1)
+    write("own", [{"finding": "F3"}], [])
+    (out / "03_c.ipynb").write_text("{")
+    assert [claim["finding"] for claim in results.collect(out)] == ["F1", "F3"]
+    assert list((out / "figures").iterdir()) == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "03_c.ipynb cannot be read" in line
+
+
+def test_a_damaged_table_of_before_is_passed_over(write, store, configure, capsys):
+    run = runs.find_or_execute(configure(), "cpu")
+    out = write("01_a", [], [run.key])
+    (out / "runs.parquet").write_bytes(b"PAR1")
+    results.collect(out)
+    assert "runs.parquet" in capsys.readouterr().err
+    assert pd.read_parquet(out / "runs.parquet")["key"].tolist() == [run.key]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lib.claims import PRIMARIES, Claim, described
 from lib.measure import VARIANTS
 from lib.stats import Effect
 from study import results
+from study.claims import PRIMARIES, Claim, described
 
 YES, NO = Effect(0.5, 0.4, 0.6, 0.001, 5), Effect(-0.5, -0.6, -0.4, 0.001, 5)
 OPEN, EVEN = Effect(0.5, -0.1, 1.1, 0.3, 5), Effect(0.0, -0.01, 0.01, 0.9, 5, negligible=True)

@@ -177,7 +177,8 @@ def test_description_is_flat_and_names_no_folder(chain, npz, generations):
     assert described["true_label_weight"] == (0.5 if generations else 1.0)
     assert described["dataset"] == "npz:mine.npz"
     fields = {field.name for field in dataclasses.fields(config)} - {"teacher"}
-    assert described.keys() == fields | {"generation"}
+    assert described["fingerprint"] == config.load_data().fingerprint
+    assert described.keys() == fields | {"fingerprint", "generation"}
     assert json.loads(json.dumps(described)) == described
 
 

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from lib.claims import Claim
 from lib.stats import false_discoveries
+from study.claims import Claim
 
 LEVEL = 0.05
 NEAR = (0.005, 0.15)  # p-values that another processor's rounding may bring across the level

@@ -1,27 +1,35 @@
 """What an executed notebook says of how it was made, and leaves for the scoreboard."""
 
+import functools
 import json
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from lib.claims import Claim
+from lib import runs
 from lib.parameters import ROOT, StudyError, check_typed, hash_of, without_folders
+from study.claims import Claim
 
 MIME = "application/vnd.spectral-bias-study+json"
 
 
 def commit() -> str:
-    """Short hash of the checked-out commit, + where files differ from it; unknown without git."""
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    """Short hash of the checked-out commit, + where files differ from it; unknown without git, and
+    in a copy that lies in another repository."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    options = {"cwd": ROOT, "env": own, "capture_output": True, "text": True, "check": True}
+    git = functools.partial(subprocess.run, **options)
     try:
-        described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        return described.stdout.strip()
+        top = git(["git", "rev-parse", "--show-toplevel"]).stdout.strip()
+        described = git(["git", "describe", "--always", "--dirty=+", "--exclude=*"]).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return described if Path(top).resolve() == ROOT else "unknown"
 
 
 def record(claimed: list[Claim], trained_runs: list, namespace: dict, measured_on="") -> None:
@@ -45,8 +53,10 @@ def record(claimed: list[Claim], trained_runs: list, namespace: dict, measured_o
         "parameters": hash_of(used),
         "runs": trained if keys else "none trained",
     }
+    if older := sorted(runs.older_used):
+        lines["older code"] = f"made {len(older)} of the runs and measurements: {' '.join(older)}"
     content = {"claims": [claim.row() for claim in claimed], "runs": keys, "parameters": used}
-    content |= {"versions": versions, "commit": lines["commit"]}
+    content |= {"versions": versions, "commit": lines["commit"], "older_code": older}
     valid = json.loads(json.dumps(content, default=str), parse_constant=lambda name: None)  # no NaN
     text = "\n".join(f"{name:<12}{value}" for name, value in lines.items())
     display({"text/plain": text, MIME: valid}, raw=True)

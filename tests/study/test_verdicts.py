@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from lib import verdicts
-from lib.claims import Claim, described, exact
 from lib.measure import VARIANTS
 from lib.stats import Effect
+from study import verdicts
+from study.claims import Claim, described, exact
 
 YES, NO, EVEN, OPEN, UNTESTED = verdicts.VERDICTS
 

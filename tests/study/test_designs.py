@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import designs, stats
+from lib import stats
 from lib.stats import Effect
+from study import designs
 from tests.simulated import networks
 
 NOISE = np.array([-0.02, 0.01, 0.0, 0.03, -0.02])  # of five seeds

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib import provenance, runs
-from lib.claims import described, exact
+from lib import runs
 from lib.parameters import ROOT, StudyError, hash_of
 from lib.stats import Effect
+from study import provenance
+from study.claims import described, exact
 
 
 @pytest.fixture
@@ -71,6 +72,19 @@ def test_record_without_a_run_names_the_device_that_measured(recorded):
     assert (lines["device"], lines["runs"]) == ("an abacus", "none trained")
 
 
+def test_record_names_what_other_code_made(recorded, monkeypatch):
+    older = {"measure-0002-0123456789abcdef-01234567", "0123456789abcdef-76543210"}
+    monkeypatch.setattr(runs, "older_used", older)
+    payload, text = recorded([exact("01", "s", 1.0, "> 0")], [], notebook(), "cpu")
+    assert payload["older_code"] == sorted(older)
+    told = f"made 2 of the runs and measurements: {' '.join(sorted(older))}"
+    assert [line.split(maxsplit=2)[2] for line in text.splitlines() if "older" in line] == [told]
+    monkeypatch.setattr(runs, "older_used", set())
+    payload, text = recorded([exact("01", "s", 1.0, "> 0")], [], notebook(), "cpu")
+    assert payload["older_code"] == []
+    assert "older" not in text
+
+
 def test_record_of_no_claim_is_refused():
     with pytest.raises(StudyError, match=r"^record: got no claim"):
         provenance.record([], [], {})
@@ -91,6 +105,20 @@ def test_commit_is_the_checked_out_one_and_says_when_files_differ():
     assert commit.stdout.startswith(described.removesuffix("+"))
     assert len(described) >= 7
     assert described.endswith("+") == bool(changed)
+
+
+def test_commit_is_never_that_of_a_repository_around_an_unpacked_copy(monkeypatch, tmp_path):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "theirs"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path.resolve())
+    assert provenance.commit() not in ("", "unknown")
+    monkeypatch.setattr(provenance, "ROOT", unpacked.resolve())
+    assert provenance.commit() == "unknown"
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))  # as in a hook of theirs
+    assert provenance.commit() == "unknown"
 
 
 def test_commit_without_git(monkeypatch):

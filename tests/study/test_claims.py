@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import claims, designs, stats, verdicts
-from lib.claims import PRIMARIES, exact
+from lib import stats
 from lib.measure import PRIMARY, SUMMARIES, VARIANTS, Protocol
 from lib.parameters import StudyError
+from study import claims, designs, verdicts
+from study.claims import PRIMARIES, exact
 from study.results import FINDINGS
 from tests.simulated import along_paths, along_waves, networks
 

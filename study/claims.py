@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lib.designs import Design
 from lib.measure import KINDS, PRIMARY, SUMMARIES, VARIANTS
 from lib.parameters import refusal
 from lib.stats import Effect
+from study.designs import Design
 
 LEAST_PATHS = 100  # matched, a kind and seed
 LEAST_OVER_FLOOR = 10

@@ -1,0 +1,37 @@
+"""The commands that check what came with the study."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from lib.parameters import ROOT
+
+FRACTION = "share: of the runs whose measures came with the profile"
+
+
+def verify(
+    profile: Annotated[str, Option(help="a folder of results/")] = "digits",
+    fraction: Annotated[float, Option(min=0, max=1, help=FRACTION)] = 0.05,
+    seed: Annotated[int, Option(min=0, help="seed: of the draw")] = 0,
+    device: Annotated[str, Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Train a sample of the shipped runs again: how far each measure moves, in sd over seeds."""
+    from study.verify import verify as train_again
+
+    train_again(profile, fraction, seed, device)
+
+
+def reproduce(
+    out: Annotated[Path, Option(help="folder: for a store and the notebooks of each setting")] = (
+        ROOT / "output" / "reproduce"
+    ),
+    write: Annotated[bool, Option("--write", help="renew results/reproduce.md")] = False,
+) -> None:
+    """Execute the default study under other threads and instruction sets; what differs."""
+    from study import reproduce as settings
+
+    table = settings.reproduce(out)
+    print(table.to_string(index=False))
+    if write:
+        (ROOT / "results" / "reproduce.md").write_text(settings.page(table))
