@@ -31,7 +31,7 @@ def reproduce(
     """Execute the default study under other threads and instruction sets; what differs."""
     from study import reproduce as settings
 
-    table = settings.reproduce(out)
-    print(table.to_string(index=False))
-    if write:
-        (ROOT / "results" / "reproduce.md").write_text(settings.page(table))
+    for table in settings.reproduce(out):
+        print(table.to_string(index=False))
+        if write:
+            (ROOT / "results" / "reproduce.md").write_text(settings.page(table))

@@ -58,17 +58,17 @@ def _protocol(row: pd.Series) -> measure.Protocol:
 
 def deviations(table: pd.DataFrame, anew: pd.DataFrame) -> pd.DataFrame:
     """One row a measure and kind of path: how far runs in `anew` lie from their rows at most, in
-    standard deviations over seeds (of its logarithm, pooled over the conditions of `table`)."""
+    standard deviations over seeds (of its logarithm, the median over the conditions of `table`)."""
     names, rows = ["key", "kind", "spacing", "cutoff"], []
     both = anew.merge(table, on=names, suffixes=("_anew", ""), validate="one_to_one")
     for kind, own in table.groupby("kind"):
         for name in MEASURES:
             logs = np.log(own[name].where(own[name] > 0))
-            spread = np.sqrt(logs.groupby([own["condition"], own["spacing"]]).var().mean())
+            spread = np.sqrt(logs.groupby([own["condition"], own["spacing"]]).var().median())
             pair = both.loc[both["kind"] == kind, [f"{name}_anew", name]]
             moved = np.log(pair.where(pair > 0)).diff(axis=1).iloc[:, 1].abs()
             same = np.isclose(*pair.to_numpy(float).T, rtol=1e-6, atol=0, equal_nan=True)
-            far = moved.where(~same, 0.0) / spread
+            far = (moved / spread).where(~same, 0.0)
             rows.append((name, kind, spread, float(far.fillna(np.inf).max())))
     return pd.DataFrame(rows, columns=["measure", "kind", "spread", "deviation"])
 

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from lib.parameters import ROOT
 from lib.training import TrainingConfig, loop
 from notebooks import conditions
 
@@ -140,3 +141,10 @@ def test_perturbations_come_after_the_usual_augmentation():
     configs = conditions.by_frequency_augmentation(usual, [4.0], [0])
     assert configs["smoothing", 0].augmentation == configs["none", 0].augmentation == "flip_crop"
     assert configs["f", 0].augmentation == "flip_crop+frequency:1:4"
+
+
+def test_no_notebook_takes_whatever_the_store_holds():
+    """Each names its configurations: explorations with other values change no verdict."""
+    asks = ("all_runs", "store_folder", "open_run", "STUDY_STORE")
+    files = sorted((ROOT / "notebooks").glob("*.py"))
+    assert [(file.name, one) for file in files for one in asks if one in file.read_text()] == []

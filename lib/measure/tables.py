@@ -31,8 +31,8 @@ def titles(cutoff: float) -> dict[str, str]:
 
 def intervals(measurement) -> pd.DataFrame:
     """The measures of a `Measurement` with 95 % bootstrap intervals over images: paths share their
-    ends, so images are drawn anew and not paths. One row a measure and kind of path: kind, estimate,
-    low, high, num_paths, measure (its title), column. HFF is over all paths, the others over those whose two
+    ends, so images are drawn anew and not paths. One row a measure and kind of path: measure, kind,
+    estimate, low, high, num_paths, column. HFF is over all paths, the others over those whose two
     ends are classified correctly (NaN where there is none; one path has no interval)."""
     rows, paths = [], with_shares(measurement.paths)
     cutoff = float(measurement.network["cutoff"].iloc[0])
@@ -44,8 +44,8 @@ def intervals(measurement) -> pd.DataFrame:
                 interval = bootstrap(chosen[name], chosen[["a", "b"]], 1000)[:3]
             elif len(chosen):
                 interval[0] = float(chosen[name].iloc[0])
-            rows.append((kind, *interval, len(chosen), title, name))
+            rows.append((title, kind, *interval, len(chosen), name))
     norm = measurement.network.loc[0, ["jacobian_norm", "jacobian_low", "jacobian_high"]]
-    rows.append(("", *norm, 0, "Jacobian norm, softmax, at images", "jacobian_norm"))
-    names = ("kind", "estimate", "low", "high", "num_paths", "measure", "column")
+    rows.append(("Jacobian norm, softmax, at images", "", *norm, 0, "jacobian_norm"))
+    names = ("measure", "kind", "estimate", "low", "high", "num_paths", "column")
     return pd.DataFrame(rows, columns=names)
