@@ -16,7 +16,6 @@ import torch
 
 from lib import runs
 from lib.parameters import OutOfTime, StudyError
-from lib.training import TrainingConfig
 
 
 def keys(folder):
@@ -105,22 +104,6 @@ def test_workers_are_spawned_where_a_fork_cannot_train(
     monkeypatch.setenv("STUDY_STORE", str(store) + "-spawned")
     monkeypatch.setenv("STUDY_AT_ONCE", "2")
     assert_same(histories(runs.sweep(configs, "cpu")), expected)
-
-
-@pytest.mark.slow
-def test_dask_cluster_gives_the_same_histories(
-    configure, store, monkeypatch, tmp_path, histories, assert_same
-):
-    distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(processes=True, **options) as cluster:
-        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
-        monkeypatch.setattr(TrainingConfig, "execute", lambda *_: pytest.fail("executed here"))
-        swept = histories(runs.sweep(three(configure), "cpu"))
-    monkeypatch.undo()
-    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "other"))
-    alone = [runs.find_or_execute(config, "cpu") for config in three(configure)]
-    assert_same(swept, histories(alone))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

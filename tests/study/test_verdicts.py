@@ -133,11 +133,11 @@ def words(text):
     ("one", "state"),
     [
         (effect(0.5, 0.0001), "above 0"),
-        (effect(-0.5, 0.005), "below 0"),
-        (effect(-0.5, 0.02), "near the level"),
+        (effect(-0.5, 0.001), "below 0"),
+        (effect(-0.5, 0.002), "near the level"),
         (effect(0.5, 0.03), "near the level"),
         (effect(0.5, 0.1), "near the level"),
-        (effect(0.5, 0.16), "not decided"),
+        (effect(0.5, 0.31), "not decided"),
         (Effect(0.5, n=5, reason="few"), "not testable"),
     ],
 )
