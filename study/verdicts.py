@@ -85,6 +85,8 @@ def line(claim: Claim) -> str:
         return f"{claim.finding:<4}{met:<15}{claim.statement}: {claim.text}"
     if effect.reason:
         state = "not testable"
+    elif effect.unit == "conditions":  # one that changes its rank changes p tenfold
+        state = "over ranks"
     elif effect.p <= NEAR[0]:
         state = "above 0" if effect.estimate > 0 else "below 0"
     else:

@@ -1,5 +1,6 @@
 """Verdicts: what follows from p-values together, and how it is said."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -139,12 +140,13 @@ def words(text):
         (effect(0.5, 0.1), "near the level"),
         (effect(0.5, 0.31), "not decided"),
         (Effect(0.5, n=5, reason="few"), "not testable"),
+        (dataclasses.replace(effect(0.5, 0.0001), unit="conditions"), "over ranks"),
     ],
 )
 def test_lines_that_are_compared_have_no_number_that_differs_between_machines(one, state):
     assert words(verdicts.line(claim(one))) == f"F2 primary {state} n = 5 it rises"
     if not one.reason:
-        moved = effect(one.estimate * 1.001, one.p * 0.999)
+        moved = dataclasses.replace(one, estimate=one.estimate * 1.001, p=one.p * 0.999)
         assert verdicts.line(claim(moved)) == verdicts.line(claim(one))
 
 
