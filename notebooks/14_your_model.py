@@ -170,7 +170,8 @@ with runs.single_thread():  # no faster with more, and slower beside other work
 first, own = seeds[0], measure.of_seed(protocol, seeds[0])
 of_yours = {first: measure.measure(yours[first], images, own, device)}
 intervals = measure.intervals(of_yours[first])
-intervals.drop(columns="column").set_index(["measure", "kind"]).map("{:.3g}".format)
+titles = measure.titles(cutoff)
+intervals.replace({"measure": titles}).set_index(["measure", "kind"]).map("{:.3g}".format)
 
 # %% [markdown]
 # Is the spacing narrow enough? At a quarter of it, the power above the cutoff should not move by
@@ -192,7 +193,7 @@ references = [TrainingConfig(**common, seed=seed) for seed in seeds]
 trained = runs.sweep(references, device)
 placed = report.standing(intervals, measure.sweep(references, protocol, device))
 columns = ["estimate", "low", "high", "num_references", "share_below"]
-placed.set_index(["measure", "kind"])[columns].map("{:.3g}".format)
+placed.replace({"measure": titles}).set_index(["measure", "kind"])[columns].map("{:.3g}".format)
 
 # %% [markdown]
 # Those references were measured along paths of their own. To *compare*, both networks of a seed go
@@ -233,7 +234,7 @@ plots.plt.show()
 against = designs.against("model", "yours", model)
 found = against(summary[summary["kind"] == "within"], "test_accuracy")
 claimed.append(claims.described("14", "test accuracy", *found))
-titles, effects = measure.titles(cutoff), {}
+effects = {}
 for kind in measure.KINDS:
     rows = summary[(summary["kind"] == kind) & summary["included"]]
     for column in ("hff", measure.PRIMARY, "power_logits_1"):
@@ -284,7 +285,7 @@ both = {
 }
 ratio = both["scaled"]["estimate"] / both["as it is"]["estimate"]
 table = both["scaled"][["measure", "kind"]].assign(ratio=ratio.map("{:.3g}".format))
-table.set_index(["measure", "kind"])
+table.replace({"measure": titles}).set_index(["measure", "kind"])
 
 # %% tags=["solution"]
 between = protocol.joined(images)["between"]

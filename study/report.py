@@ -38,10 +38,10 @@ def references(dataset: data.Dataset, protocol: measure.Protocol | None = None) 
 
 def standing(table: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """`measure.intervals` and two columns: how many reference runs there are, the share below."""
-    reference = reference.reindex(columns=["kind", *table["column"].unique()])
+    reference = reference.reindex(columns=["kind", *table["measure"].unique()])
 
     def place(row) -> tuple[int, float]:
-        values = reference.loc[reference["kind"] == (row.kind or "within"), row.column].dropna()
+        values = reference.loc[reference["kind"] == (row.kind or "within"), row.measure].dropna()
         below = np.nan if np.isnan(row.estimate) else (values < row.estimate).mean()
         return len(values), float(below)
 
@@ -86,12 +86,13 @@ def figure(measurement: measure.Measurement, protocol: measure.Protocol, title: 
     return fig
 
 
-def text(table: pd.DataFrame) -> str:
-    """The table of `standing`, or of `measure.intervals`, as lines of 80 characters: the name of a
+def text(table: pd.DataFrame, cutoff: float) -> str:
+    """The table of `standing`, or of `measure.intervals`, as lines of 80 characters: the title of a
     measure, then a line a kind of path."""
+    titles = measure.titles(cutoff) | {"jacobian_norm": "Jacobian norm, softmax, at images"}
     lines = [LINE.format("paths", "estimate", "[95 % over images]", "n", "reference runs below")]
     for name, rows in table.groupby("measure", sort=False):
-        lines.append(name)
+        lines.append(titles[name])
         for row in rows.itertuples():
             interval = f"[{row.low:.3g}, {row.high:.3g}]"
             numbers = f"{row.estimate:.4g}", "" if np.isnan(row.low) else interval
@@ -145,7 +146,7 @@ def write(model, dataset, *, out, weights="", max_images=None, device="auto", **
     record |= {"protocol": dataclasses.asdict(protocol), "power_moves_at_quarter_spacing": moved}
     record |= {"measures": table.to_dict("records"), "warnings": told}
     print(f"{name} on {num_images} images of {loaded.name}: accuracy {accuracy:.3f}")
-    print(f"spacing {spacing:g} nu, cutoff {cutoff:g} cycles/nu\n{NU}\n{text(table)}")
+    print(f"spacing {spacing:g} nu, cutoff {cutoff:g} cycles/nu\n{NU}\n{text(table, cutoff)}")
     for warning in told:
         print(f"study: warning: {warning}", file=sys.stderr)
     _save(out, record, measurement, protocol)

@@ -12,13 +12,18 @@ import pandas as pd
 from lib.parameters import ROOT, StudyError
 from study import results
 
-# threads, and names of instruction sets: of ATen's kernels and of oneDNN's. (Not among them, since
-# it corrupts memory in a compact ResNet's backward pass with PyTorch 2.15: oneDNN held to AVX2.)
-SETTINGS = {
+SETTINGS = {  # threads, and names of instruction sets: of ATen's kernels and of oneDNN's
     "2 threads, ATen AVX2": (2, "avx2", "AVX512_CORE"),
     "1 thread, ATen without AVX, oneDNN SSE4.1": (1, "default", "SSE41"),
     "1 thread, AVX-512": (1, "avx512", "AVX512_CORE"),
 }
+ABOUT = """# The same numbers everywhere
+
+`make reproduce` executes the default study from an empty store, under other numbers of threads and
+instruction sets, and compares it with what is shipped: the lines of the cells that nbval compares,
+and every claim's estimate (in half widths of its 95 % interval). oneDNN held to AVX2 is left out:
+it corrupts memory in a compact ResNet's backward pass with PyTorch 2.15.
+"""
 COMPARED = "# NBVAL_CHECK_OUTPUT"  # in cells whose outputs nbval compares
 
 
@@ -78,14 +83,7 @@ def page(table: pd.DataFrame) -> str:
     """The table as a page of results/."""
     text = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
     text += [f"| {' | '.join(map(str, row))} |" for row in table.itertuples(index=False)]
-    about = (
-        "`make reproduce` executes the default study from an empty store, under other numbers of"
-    )
-    about += (
-        " threads and\\ninstruction sets, and compares it with what is shipped: the lines of the"
-    )
-    about += " cells that nbval compares,\\nand every claim's estimate (in half widths of its 95 %"
-    about += " interval)."
-    return "\n".join(
-        ["# The same numbers everywhere", "", about.replace("\\n", "\n"), "", *text, ""]
-    )
+    missing = [setting for setting in SETTINGS if setting not in set(table["setting"])]
+    if missing:
+        text += ["", f"Not executed so far: {'; '.join(missing)}."]
+    return "\n".join([ABOUT, *text, ""])

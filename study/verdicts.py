@@ -11,7 +11,9 @@ from lib.stats import false_discoveries
 from study.claims import Claim
 
 LEVEL = 0.05
-NEAR = (0.001, 0.3)  # p-values that other instructions may bring across: see results/reproduce.md
+# between them p-values that another processor may bring across the level: see results/reproduce.md
+NEAR = (0.003, 0.17)
+NO_SIGN = 0.1  # a rank correlation below it may change its sign there
 VERDICTS = ("supported", "contradicted", "negligible", "inconclusive", "not testable")
 ALONE = ("as claimed", "against the claim", "negligible", "not decided", "not testable")
 NOTE = (
@@ -85,8 +87,9 @@ def line(claim: Claim) -> str:
         return f"{claim.finding:<4}{met:<15}{claim.statement}: {claim.text}"
     if effect.reason:
         state = "not testable"
-    elif effect.unit == "conditions":  # one that changes its rank changes p tenfold
-        state = "over ranks"
+    elif effect.unit == "conditions":  # one of them that changes its rank changes p tenfold
+        side = "above 0" if effect.estimate > 0 else "below 0"
+        state = f"rho {side if abs(effect.estimate) >= NO_SIGN else 'near 0'}"
     elif effect.p <= NEAR[0]:
         state = "above 0" if effect.estimate > 0 else "below 0"
     else:

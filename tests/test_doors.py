@@ -194,6 +194,13 @@ def enter(kind, name, configure):
         data.Pipeline(name).normalized(images, torch.zeros(4, 10), generator)
 
 
+def refused(kind, name, configure, said) -> None:
+    """Entering is refused in one line: the name, then what matches `said`."""
+    with pytest.raises(StudyError, match=re.escape(name) + said) as caught:
+        enter(kind, name, configure)
+    assert "\n" not in str(caught.value)
+
+
 BAD_NAMES = {
     "nothing.py:Network": "no such file or module",
     "no_such_module_at_all:Network": "no such file or module",
@@ -215,9 +222,7 @@ def test_a_door_that_leads_nowhere_is_one_line(configure, write, kind, name, sai
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('broken')\n")
     (package / "inner.py").write_text(OWN)
-    with pytest.raises(StudyError, match=f"{re.escape(name)}.*{said}") as caught:
-        enter(kind, name, configure)
-    assert "\n" not in str(caught.value)
+    refused(kind, name, configure, f".*{said}")
 
 
 BAD_FILES = {
@@ -235,9 +240,7 @@ BAD_FILES = {
 def test_a_file_that_cannot_be_executed_is_one_line(configure, tmp_path, kind, text, said):
     (tmp_path / "bad.py").write_text(f"{text}\n")
     name = f"{tmp_path / 'bad.py'}:{NAMES[kind]}"
-    with pytest.raises(StudyError, match=f"{re.escape(name)}: {said}") as caught:
-        enter(kind, name, configure)
-    assert "\n" not in str(caught.value)
+    refused(kind, name, configure, f": {said}")
 
 
 @pytest.mark.parametrize(

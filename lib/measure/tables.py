@@ -31,12 +31,12 @@ def titles(cutoff: float) -> dict[str, str]:
 
 def intervals(measurement) -> pd.DataFrame:
     """The measures of a `Measurement` with 95 % bootstrap intervals over images: paths share their
-    ends, so images are drawn anew and not paths. One row a measure and kind of path: measure, kind,
-    estimate, low, high, num_paths, column. HFF is over all paths, the others over those whose two
-    ends are classified correctly (NaN where there is none; one path has no interval)."""
+    ends, so images are drawn anew and not paths. One row a measure and kind of path: measure (a
+    column, see `titles`), kind, estimate, low, high, num_paths. HFF is over all paths, the others
+    over those with both ends correct (NaN where there is none; one path has no interval)."""
     rows, paths = [], with_shares(measurement.paths)
     cutoff = float(measurement.network["cutoff"].iloc[0])
-    for name, title in titles(cutoff).items():
+    for name in titles(cutoff):
         usable = paths if name == "hff" else paths[paths["correct"]]
         for kind in ("within", "between"):
             chosen, interval = usable[usable["kind"] == kind], [np.nan] * 3
@@ -44,8 +44,8 @@ def intervals(measurement) -> pd.DataFrame:
                 interval = bootstrap(chosen[name], chosen[["a", "b"]], 1000)[:3]
             elif len(chosen):
                 interval[0] = float(chosen[name].iloc[0])
-            rows.append((title, kind, *interval, len(chosen), name))
+            rows.append((name, kind, *interval, len(chosen)))
     norm = measurement.network.loc[0, ["jacobian_norm", "jacobian_low", "jacobian_high"]]
-    rows.append(("Jacobian norm, softmax, at images", "", *norm, 0, "jacobian_norm"))
-    names = ("measure", "kind", "estimate", "low", "high", "num_paths", "column")
+    rows.append(("jacobian_norm", "", *norm, 0))
+    names = ("measure", "kind", "estimate", "low", "high", "num_paths")
     return pd.DataFrame(rows, columns=names)

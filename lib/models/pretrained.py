@@ -87,6 +87,8 @@ def load_weights(model: nn.Module, state: dict[str, torch.Tensor], source: str) 
     """Load a state dict strictly. Raises StudyError with the first key that does not fit."""
     own = model.state_dict()
     for key in own | state:
+        if key.endswith("num_batches_tracked"):  # which no output depends on
+            continue
         shape, accepted = (tuple(s[key].shape) if key in s else "nothing" for s in (state, own))
         if shape != accepted:
             raise refusal(f"weights: {source} does not fit: {key}", shape, accepted)

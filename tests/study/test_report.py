@@ -14,7 +14,7 @@ from lib import data, measure, models
 from lib.parameters import ROOT
 from study import report
 
-COLUMNS = ("measure", "kind", "estimate", "low", "high", "num_paths", "column")
+COLUMNS = ("measure", "kind", "estimate", "low", "high", "num_paths")
 
 
 def test_figure_of_a_network_whose_paths_are_all_alike():
@@ -264,11 +264,11 @@ def test_a_place_that_cannot_be_written_is_said_before_it_is_measured(study, tmp
 def test_place_among_reference_runs():
     """Known ranks: two of the three runs that have the measure lie below."""
     rows = [
-        ("a", "within", 0.3, 0.2, 0.4, 9, "hff"),
-        ("a", "between", 0.3, 0.2, 0.4, 9, "hff"),
-        ("b", "within", 0.3, 0.2, 0.4, 9, "power"),
-        ("c", "", 2.5, 2.0, 3.0, 0, "jacobian_norm"),
-        ("b", "between", np.nan, np.nan, np.nan, 0, "power"),
+        ("hff", "within", 0.3, 0.2, 0.4, 9),
+        ("hff", "between", 0.3, 0.2, 0.4, 9),
+        ("power", "within", 0.3, 0.2, 0.4, 9),
+        ("jacobian_norm", "", 2.5, 2.0, 3.0, 0),
+        ("power", "between", np.nan, np.nan, np.nan, 0),
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     reference = pd.DataFrame(
@@ -287,21 +287,21 @@ def test_place_among_reference_runs():
 
 @pytest.mark.parametrize("reference", [pd.DataFrame(), pd.DataFrame({"kind": ["within"]})])
 def test_without_reference_runs_or_with_those_of_before_there_is_no_place(reference):
-    rows = [("a", "within", 0.3, 0.2, 0.4, 9, "hff"), ("c", "", 2.5, 2.0, 3.0, 0, "jacobian_norm")]
+    rows = [("hff", "within", 0.3, 0.2, 0.4, 9), ("jacobian_norm", "", 2.5, 2.0, 3.0, 0)]
     alone = report.standing(pd.DataFrame(rows, columns=COLUMNS), reference)
     assert alone["num_references"].eq(0).all()
     assert alone["share_below"].isna().all()
-    assert report.text(alone).count("none to compare") == 2
+    assert report.text(alone, 0.5).count("none to compare") == 2
 
 
 def test_text_has_a_line_a_measure_and_kind_of_path_in_80_columns():
     title = "power above 0.0447 cycles/nu, standardised logits"
-    rows = [(title, "within", 0.123456, 0.1, 0.2, 9, "hff", 3, 2 / 3)]
-    rows += [(title, "between", -1.234e-05, -1.23e-05, -1.23e-05, 12345, "hff", 12345, 1.0)]
-    rows += [("one path", "within", 0.5, np.nan, np.nan, 1, "one", 4, 0.5)]
-    rows += [("norm", "", np.nan, np.nan, np.nan, 0, "norm", 4, np.nan)]
+    rows = [("power_logits_1", "within", 0.123456, 0.1, 0.2, 9, 3, 2 / 3)]
+    rows += [("power_logits_1", "between", -1.234e-05, -1.23e-05, -1.23e-05, 12345, 12345, 1.0)]
+    rows += [("hff", "within", 0.5, np.nan, np.nan, 1, 4, 0.5)]  # one path
+    rows += [("jacobian_norm", "", np.nan, np.nan, np.nan, 0, 4, np.nan)]
     table = pd.DataFrame(rows, columns=(*COLUMNS, "num_references", "share_below"))
-    lines = report.text(table).splitlines()
+    lines = report.text(table, 0.0447).splitlines()
     assert max(map(len, lines)) <= 80
     parts = [line.split() for line in lines[1:]]
     assert parts[0] == title.split()
@@ -309,7 +309,7 @@ def test_text_has_a_line_a_measure_and_kind_of_path_in_80_columns():
     assert parts[2][:2] == ["between", "-1.234e-05"]
     assert parts[4] == ["within", "0.5", "1", "50%", "of", "4"]  # no interval
     assert parts[6] == ["nan", "none", "to", "compare"]
-    alone = report.text(table[list(COLUMNS)]).splitlines()  # as measure.intervals makes it
+    alone = report.text(table[list(COLUMNS)], 0.0447).splitlines()  # as measure.intervals makes it
     assert alone[2].split() == ["within", "0.1235", "[0.1,", "0.2]", "9", "none", "to", "compare"]
 
 

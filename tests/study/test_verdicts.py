@@ -134,13 +134,15 @@ def words(text):
     ("one", "state"),
     [
         (effect(0.5, 0.0001), "above 0"),
-        (effect(-0.5, 0.001), "below 0"),
-        (effect(-0.5, 0.002), "near the level"),
+        (effect(-0.5, 0.003), "below 0"),
+        (effect(-0.5, 0.02), "near the level"),
         (effect(0.5, 0.03), "near the level"),
         (effect(0.5, 0.1), "near the level"),
-        (effect(0.5, 0.31), "not decided"),
+        (effect(0.5, 0.18), "not decided"),
         (Effect(0.5, n=5, reason="few"), "not testable"),
-        (dataclasses.replace(effect(0.5, 0.0001), unit="conditions"), "over ranks"),
+        (dataclasses.replace(effect(0.5, 0.0001), unit="conditions"), "rho above 0"),
+        (dataclasses.replace(effect(-0.2, 0.6), unit="conditions"), "rho below 0"),
+        (dataclasses.replace(effect(-0.05, 0.9), unit="conditions"), "rho near 0"),
     ],
 )
 def test_lines_that_are_compared_have_no_number_that_differs_between_machines(one, state):
