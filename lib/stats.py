@@ -134,13 +134,3 @@ def log_ratios(treated: pd.DataFrame, control: pd.DataFrame, measure: str) -> pd
         for table in (treated, control)
     )
     return first.sub(second)
-
-
-def false_discoveries(p) -> np.ndarray:
-    """q-values of p-values (n,) after Benjamini and Hochberg; NaN stays NaN and does not count."""
-    p = np.asarray(p, dtype=np.float64)
-    there = np.isfinite(p)
-    q = np.full(len(p), math.nan)
-    if there.any():
-        q[there] = scipy.stats.false_discovery_control(p[there])
-    return q

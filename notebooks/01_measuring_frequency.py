@@ -782,4 +782,4 @@ except ValueError as error:
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-provenance.record(claimed, trained, globals())
+provenance.record(claimed, trained, globals(), opened=trained)

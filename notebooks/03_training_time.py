@@ -372,4 +372,4 @@ ax = plots.over_seeds(compared, "epoch", "variation", "kind", **labels)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-provenance.record(claimed, trained, globals())
+provenance.record(claimed, trained, globals(), opened=trained[:1])

@@ -37,6 +37,8 @@
 # not shared (locally connected); and an MLP, with neither locality nor sharing.
 
 # %%
+import dataclasses
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -45,7 +47,7 @@ from lib import data, measure, models, plots, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
 from notebooks import accuracy, conditions
-from study import claims, designs, provenance, verdicts
+from study import claims, designs, networks, provenance, verdicts
 
 # %% [markdown]
 # ## Parameters
@@ -73,6 +75,8 @@ families: list[str] = [
     "mixer-1-16",
 ]  # name: of networks measured along paths, 12 or more for a verdict
 family_seeds: list[int] = [0, 1]  # seed: of the families, whose claims are over families
+others: list[str] = ["none"]  # name: networks that others trained, or none
+other_pairs: int = 300  # paths: theirs, which are measured anew every time
 num_epochs: int = 20  # epochs: of every other run
 num_train: int = 1297  # images: trained on, drawn by the seed
 num_test: int = 500  # images: every measure is taken on
@@ -188,6 +192,50 @@ for ax, (output, title) in zip(panels, measure.OUTPUTS.items(), strict=True):
 panels[-1].legend(title="path", **plots.SMALL, **plots.BESIDE)
 figure.suptitle(measure.matched_counts(summary), fontsize="medium")
 figure.tight_layout()
+
+# %% [markdown]
+# ## Depth: networks that others trained
+#
+# Do networks of ordinary accuracy show what these small ones do? Networks that somebody else
+# trained on the same images go along the paths of the first seed here, one network a depth. It
+# sees images as it was trained to; a nu stays one unit of *this* study's pixels. One network each,
+# and what differs between two of them is more than depth: this is described, with intervals over
+# images, and not judged.
+
+# %%
+few = dataclasses.replace(protocol, num_pairs=other_pairs)
+own_pairs = measure.of_seed(few, family_seeds[0])
+theirs = {}
+for name in others:
+    if name != "none":
+        network = networks.own(name, images)
+        short = f"{name.partition(',')[0]}, others'"
+        theirs[short] = measure.measure(network, images, own_pairs, device)
+print(f"Networks of others: {', '.join(theirs) or 'none given (parameter others)'}.")
+
+# %%
+if theirs:
+    ours = [config for config in by_family if config.seed == family_seeds[0]]
+    measure.sweep(ours, few, device)  # kept in the store, as theirs are not
+    kept = [measure.read_measurement(runs.find(config), num_epochs, few) for config in ours]
+    models_of = [*(config.model for config in ours), *theirs]
+    who = [{"model": name, "seed": 0, "key": name, "epoch": num_epochs} for name in models_of]
+    beside = measure.compare(who, [*kept, *theirs.values()])
+    title = "Families trained here (one seed), and networks that others trained"
+    accuracy.against_accuracy(beside, "model", cutoff, title)
+
+# %%
+shown = {"hff": "HFF, all paths", measure.PRIMARY: "power, softmax"}
+shown["power_logits_1"] = "power, logits"
+lines = []
+for name, measurement in theirs.items():
+    of_one = measure.intervals(measurement).set_index(["measure", "kind"]).loc[list(shown)]
+    numbers = of_one[["estimate", "low", "high"]].itertuples(index=False)
+    told = ["{:.3g} [{:.3g}, {:.3g}]".format(*row) for row in numbers]
+    head = {"network": name, "test accuracy": f"{measurement.network['accuracy'][0]:.4f}"}
+    keys = [f"{shown[column]}, {kind}" for column, kind in of_one.index]
+    lines.append(head | dict(zip(keys, told, strict=True)))
+pd.DataFrame(lines).set_index("network").T if lines else None
 
 # %% [markdown]
 # ## Claims

@@ -224,4 +224,4 @@ print(students.groupby("seed")["gained"].agg(["mean", "max"]).round(2))
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-provenance.record(claimed, trained, globals())
+provenance.record(claimed, trained, globals(), opened=trained[:1])

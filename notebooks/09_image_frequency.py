@@ -452,4 +452,4 @@ for name, radius in directions.items():
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-provenance.record(claimed, trained, globals())
+provenance.record(claimed, trained, globals(), opened=clean_runs)

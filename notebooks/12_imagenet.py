@@ -340,4 +340,5 @@ for count in (10, 20, 40, 80):
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-provenance.record(claimed, trained, globals(), measured_on=str(runs.resolve_device(device)))
+used = str(runs.resolve_device(device))
+provenance.record(claimed, trained, globals(), measured_on=used, opened=trained)

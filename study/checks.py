@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from lib.parameters import ROOT
+from lib.parameters import ROOT, StudyError
 
 FRACTION = "share: of the runs whose measures came with the profile"
 
@@ -15,11 +15,27 @@ def verify(
     fraction: Annotated[float, Option(min=0, max=1, help=FRACTION)] = 0.05,
     seed: Annotated[int, Option(min=0, help="seed: of the draw")] = 0,
     device: Annotated[str, Option(help="auto, cpu or cuda")] = "auto",
+    zoo: Annotated[bool, Option("--zoo", help="measure its copies in the zoo instead")] = False,
 ) -> None:
     """Train a sample of the shipped runs again: how far each measure moves, in sd over seeds."""
     from study.verify import verify as train_again
 
-    train_again(profile, fraction, seed, device)
+    train_again(profile, fraction, seed, device, zoo)
+
+
+def zoo(
+    profile: Annotated[str, Option(help="a folder of results/, or * for all")] = "*",
+    write: Annotated[bool, Option("--write", help="renew the profile's from the store")] = False,
+) -> None:
+    """The trained networks that came with the study, for `study measure zoo:KEY`."""
+    from study import zoo as networks
+
+    if write:
+        networks.collect(profile)
+    rows = networks.table(profile)
+    if rows.empty:
+        raise StudyError(f"zoo: no networks came with profile {profile}")
+    print(networks.lines(rows))
 
 
 def reproduce(

@@ -1,4 +1,4 @@
-"""The command line: study run, measure, list, claims, runs, export, bench, verify, reproduce."""
+"""The command line: study run, measure, list, claims, runs, export, bench; more in `checks`."""
 
 import importlib.metadata
 import json
@@ -108,7 +108,9 @@ def run(
 
 @app.command()
 def measure(
-    model: Annotated[str, Argument(help="torchvision:NAME, timm:NAME or an own one: mlp-3-128")],
+    model: Annotated[
+        str, Argument(help="torchvision:NAME, timm:NAME, zoo:KEY or an own one: mlp-3-128")
+    ],
     data: Annotated[str, Option(help="folder:PATH, digits, cifar10, cifar100, svhn or npz:PATH")],
     weights: Annotated[str, Option(help="file: safetensors, or a plain state dict of torch")] = "",
     paths: Annotated[str, Option(help="name: kind of path between two images")] = "linear",
@@ -142,11 +144,10 @@ def claims(
     write: Annotated[bool, Option("--write", help="renew the README files that show it")] = False,
 ) -> None:
     """The scoreboard of a profile: as executed here (output/), else as it came with the study."""
-    from study import results
+    from study import matrix, results
 
     if write:
-        for file, text in results.pages().items():
-            file.write_text(text)
+        matrix.write_pages()
         return
     rows = results.claims_in(OUTPUT / profiles.output_name(profile)) or results.shipped(profile)
     if not rows:
@@ -194,5 +195,5 @@ def bench(
     speed.report(models or ["resnet8-16", "wrn-28-2", "resnet18"], device, out)
 
 
-app.command()(checks.verify)
-app.command()(checks.reproduce)
+for check in (checks.verify, checks.reproduce, checks.zoo):
+    app.command()(check)

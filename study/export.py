@@ -6,20 +6,30 @@ import uuid
 from pathlib import Path
 
 from lib import runs
-from lib.parameters import StudyError
+from lib.parameters import ROOT, StudyError
+from study.copies import executed_in, payload
+
+
+def weights_read() -> set[str]:
+    """Keys of the runs whose weights executed notebooks of this project read themselves."""
+    places = [*(ROOT / "output").glob("*"), *(ROOT / "results").glob("*"), ROOT / "notebooks"]
+    held = [payload(executed) for place in places for _, executed in executed_in(place)]
+    return {key for content in held for key in content.get("opened", [])}
 
 
 def export(target: Path, weights: bool = False) -> int:
-    """Copy every run and its measurements, by default without weights, into the store `target`;
-    the count. A run that is there already gets what it lacks, unless it was made elsewhere. Raises
-    StudyError when `target` can't be written."""
+    """Copy every run and its measurements into the store `target`, by default without weights but
+    those that executed notebooks here read; the count. A run that is there already gets what it
+    lacks, unless it was made elsewhere. Raises StudyError when `target` can't be written."""
     present = runs.all_runs()
+    opened = set() if weights else weights_read()
     for run in present:
         record = target / run.key / "config.json"
         if record.is_file() and record.read_bytes() != (run.path / "config.json").read_bytes():
             continue
         try:
-            _copy(run.path, target / run.key, () if weights else (runs.WEIGHTS,))
+            without = () if weights or run.key in opened else (runs.WEIGHTS,)
+            _copy(run.path, target / run.key, without)
             for folder in sorted(run.path.glob("measure-*")):
                 _copy(folder, target / run.key / folder.name, ())
         except OSError as error:

@@ -32,10 +32,13 @@ def commit() -> str:
     return described if Path(top).resolve() == ROOT else "unknown"
 
 
-def record(claimed: list[Claim], trained_runs: list, namespace: dict, measured_on="") -> None:
+def record(
+    claimed: list[Claim], trained_runs: list, namespace: dict, measured_on="", opened=()
+) -> None:
     """The notebook's last cell: print what made it, leave claims and run keys in the notebook.
     trained_runs: the runs.Run that it read; namespace: its globals(), for the parameters;
-    measured_on: the device, where nothing was trained."""
+    measured_on: the device, where nothing was trained; opened: the runs whose weights the notebook
+    reads itself, which `export` copies too."""
     from IPython.display import display
 
     if not claimed:
@@ -57,6 +60,7 @@ def record(claimed: list[Claim], trained_runs: list, namespace: dict, measured_o
         lines["older code"] = f"made {len(older)} of the runs and measurements: {' '.join(older)}"
     content = {"claims": [claim.row() for claim in claimed], "runs": keys, "parameters": used}
     content |= {"versions": versions, "commit": lines["commit"], "older_code": older}
+    content["opened"] = sorted({run.key for run in opened})
     valid = json.loads(json.dumps(content, default=str), parse_constant=lambda name: None)  # no NaN
     text = "\n".join(f"{name:<12}{value}" for name, value in lines.items())
     display({"text/plain": text, MIME: valid}, raw=True)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lib import data, doors, measure, models, plots, runs
 from lib.parameters import ROOT, check
+from study import networks
 from study.places import create, put
 from study.world import check_work
 
@@ -102,21 +103,11 @@ def text(table: pd.DataFrame, cutoff: float) -> str:
     return "\n".join(lines)
 
 
-def named(model: str, dataset: str, weights: str = "", max_images: int | None = None):
-    """(network, dataset) by name, photos made ready as the network expects. Raises StudyError."""
-    max_images = check("max_images", max_images, "int | None")
-    if models.is_external(model):
-        network, preprocessing = models.load_pretrained(model, weights)
-        return network, data.load(dataset, max_images, preprocessing)
-    loaded = data.load(dataset, max_images)
-    return models.own_network(model, loaded, weights), loaded
-
-
 def write(model, dataset, *, out, weights="", max_images=None, device="auto", **given):
     """Measure a network by name, print its table and write measure.json and measure.png into `out`;
     the table. given: see `usual_protocol`. Raises StudyError for bad input before it measures."""
     target = runs.resolve_device(device)
-    network, loaded = named(model, dataset, weights, max_images)
+    network, loaded = networks.named(model, dataset, weights, max_images)
     protocol = usual_protocol(loaded, **given)
     joined = protocol.joined(loaded).values()  # refuses too many, or too short ones
     points = float(sum((paths.distances / protocol.spacing).sum() for paths in joined))
@@ -132,7 +123,7 @@ def write(model, dataset, *, out, weights="", max_images=None, device="auto", **
     outputs = measure.Forward(network, loaded, target).num_classes
     if outputs > loaded.num_classes:
         told.append(f"{outputs} outputs for {loaded.num_classes} classes: the softmax is over all")
-    if not (weights or models.is_external(model) or doors.is_own(model)):
+    if not (weights or "weights=" in model or models.is_external(model) or doors.is_own(model)):
         told.append(f"{model} is untrained: no --weights were given")
     if moved > ALIASING_TOLERANCE:
         moves = f"at a quarter of it the power above the cutoff moves by {moved:.0%}"

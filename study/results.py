@@ -28,6 +28,7 @@ wave), how many are decided with the same sign. Negligible: not decided, and the
 lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a rank correlation,
 .3); a small but sure effect is decided. Intervals of rank correlations are bootstraps over
 conditions, their tests permutations: near 0 the two can differ."""
+MATRIX = "Effect of every primary claim by every measure: colour its sign and size, dot decided"
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
     "F2": "with training time, frequency rises between classes and falls within",
@@ -147,6 +148,7 @@ def profile_page(profile: str, rows: list[dict]) -> str:
     about = itertools.takewhile(lambda line: line.startswith("#"), about)
     text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about), ""]
     names = ("", "claim", "verdict", "effect [95 % interval]", "n", "q", "variants", "as published")
+    text += [f"![{MATRIX}](matrix.png)", ""]
     text += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in verdicts.judge(rows):
         agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 
-from lib.stats import false_discoveries
 from study.claims import Claim
 
 LEVEL = 0.05
@@ -25,6 +25,16 @@ NOTE = (
 def sign(effect: dict) -> int:
     estimate = effect["estimate"]
     return 0 if estimate is None or math.isnan(estimate) else int(np.sign(estimate))
+
+
+def false_discoveries(p) -> np.ndarray:
+    """q-values of p-values (n,) after Benjamini and Hochberg; NaN stays NaN and does not count."""
+    p = np.asarray(p, dtype=np.float64)
+    there = np.isfinite(p)
+    q = np.full(len(p), math.nan)
+    if there.any():
+        q[there] = scipy.stats.false_discovery_control(p[there])
+    return q
 
 
 def verdict(effect: dict, expected: str, q: float | None) -> str:

@@ -8,8 +8,10 @@ import pandas as pd
 from lib import measure, runs
 from lib.parameters import ROOT, StudyError, environment, refusal
 from lib.training import TrainingConfig
+from study import zoo
 
 MEASURES = ["test_accuracy", "hff", "variation", "changes", "jacobian_norm", *measure.VARIANTS]
+MOST_OF_ZOO = 0.1  # that rounding to float16 may move
 MOST = 3.0  # standard deviations over seeds that another processor's rounding may make of a run
 
 
@@ -31,9 +33,7 @@ def sample(table: pd.DataFrame, fraction: float, seed: int) -> list[str]:
     return sorted(np.random.default_rng(seed).choice(keys, count, replace=False))
 
 
-def again(rows: pd.DataFrame, device: str) -> pd.DataFrame:
-    """The rows of one run (a kind of path and protocol each), trained and measured anew."""
-    first, made = rows.iloc[0], []
+def _configuration(first: pd.Series) -> TrainingConfig:
     fields = {name: first[name] for name in TrainingConfig.fields_in(dict(first), ("teacher",))}
     plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in fields.items()}
     optional = ("num_train", "num_test", "wave_class")  # a column with gaps is of floats, or NaN
@@ -41,10 +41,23 @@ def again(rows: pd.DataFrame, device: str) -> pd.DataFrame:
     config = TrainingConfig(**plain)
     if (own := config.load_data().fingerprint) != first["fingerprint"]:
         raise StudyError(f"dataset: {config.dataset} is another ({own}) than the results were of")
-    (run,) = runs.sweep([config], device)
+    return config
+
+
+def again(rows: pd.DataFrame, device: str, of_zoo: bool = False) -> pd.DataFrame:
+    """The rows of one run (a kind of path and protocol each), trained and measured anew; of_zoo:
+    the zoo's copy of its network measured anew."""
+    first, made = rows.iloc[0], []
+    config = _configuration(first)
     for protocol in {_protocol(row) for _, row in rows.iterrows()}:
-        measured = measure.measured(run, config.num_epochs, protocol, config, device)
-        network = {**run.config, "key": first["key"], "epoch": config.num_epochs}
+        if of_zoo:
+            dataset, own = config.load_data(), measure.of_seed(protocol, config.seed)
+            network = zoo.network(zoo.PREFIX + first["key"], dataset)
+            measured = measure.measure(network, dataset, own, device)
+        else:
+            (run,) = runs.sweep([config], device)
+            measured = measure.measured(run, config.num_epochs, protocol, config, device)
+        network = {**config.described(), "key": first["key"], "epoch": config.num_epochs}
         table = measure.compare([network], [measured])
         made.append(table.assign(spacing=protocol.spacing, cutoff=protocol.cutoff))
     return pd.concat(made, ignore_index=True)
@@ -73,17 +86,21 @@ def deviations(table: pd.DataFrame, anew: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["measure", "kind", "spread", "deviation"])
 
 
-def verify(profile: str, fraction: float, seed: int = 0, device: str = "auto") -> pd.DataFrame:
-    """`deviations` of a sample of a profile's runs, trained in a store of their own. Raises
-    StudyError where one lies further than 3 standard deviations away."""
+def verify(profile: str, fraction: float, seed: int = 0, device: str = "auto", of_zoo=False):
+    """`deviations` of a sample of a profile's runs, trained in a store of their own; of_zoo: of the
+    zoo's copies. Raises StudyError where one lies further than 3 standard deviations away, of the
+    zoo a tenth of one."""
     table = committed(profile)
+    if of_zoo:
+        table = table[table["key"].isin(zoo.files(profile))]
     keys = sample(table, fraction, seed)
-    print(f"training {len(keys)} of {table['key'].nunique()} runs of {profile} again")
+    sampled = f"{len(keys)} of {table['key'].nunique()} runs of {profile}"
+    print(f"measuring the zoo's copies of {sampled}" if of_zoo else f"training {sampled} again")
     with tempfile.TemporaryDirectory(prefix="study-") as store, environment(STUDY_STORE=store):
-        anew = pd.concat([again(table[table["key"] == key], device) for key in keys])
-    moved = deviations(table, anew)
+        parts = [again(table[table["key"] == key], device, of_zoo) for key in keys]
+    moved = deviations(table, pd.concat(parts))
     print(moved.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
-    far = moved[moved["deviation"] > MOST]
+    far = moved[moved["deviation"] > (MOST_OF_ZOO if of_zoo else MOST)]
     if len(far):
         worst = far.sort_values("deviation").iloc[-1]
         what = f"{worst['measure']} {worst['kind']} classes, {worst['deviation']:.3g} sd"

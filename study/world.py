@@ -16,7 +16,7 @@ def fingerprints(notebook: str, given: dict) -> dict[str, str]:
     from lib import data, doors
 
     values = _values(notebook, given)
-    texts = _names(values, "dataset", "images", "model", *NAMED_LISTS)
+    texts = _names(values, "dataset", "images", "model", "others", *NAMED_LISTS)
     known = {text: doors.source(text) for text in texts if doors.source(text)}
     for name in _names(values, "dataset"):
         known["dataset"] = data.load(name).fingerprint
@@ -33,25 +33,29 @@ def fingerprints(notebook: str, given: dict) -> dict[str, str]:
 def check_world(notebook: str, given: dict) -> None:
     """Check what parameters of a notebook point to: data, network, device. Raises StudyError."""
     from lib import data, measure, models, runs
+    from study import networks
 
     values = _values(notebook, given)
     runs.resolve_device(values.get("device", "auto"))
     for name in _names(values, "augmentation", "augmentations"):
         data.Pipeline(name)
-    images, networks = values.get("images"), _names(values, "networks")
-    if networks and values.get("feature_network", networks[0]) not in networks:
+    images, named = values.get("images"), _names(values, "networks")
+    if named and values.get("feature_network", named[0]) not in named:
         raise refusal("feature_network", values["feature_network"], "one of networks")
-    if images and len(values.get("top1", networks)) != len(networks):
-        raise refusal("top1", values["top1"], f"{len(networks)} values, one a network")
-    for name in networks if images else ():
+    if images and len(values.get("top1", named)) != len(named):
+        raise refusal("top1", values["top1"], f"{len(named)} values, one a network")
+    for name in named if images else ():
         data.load(images, preprocessing=models.load_pretrained(name)[1])
-    for named in _names(values, "dataset"):
-        dataset = data.load(named, values.get("num_test"))
+    for of in _names(values, "dataset"):
+        dataset = data.load(of, values.get("num_test"))
         if (values.get("num_train") or 1) > len(dataset.x_train):
             raise refusal("num_train", values["num_train"], f"at most {len(dataset.x_train)}")
         own = () if images else ("networks",)
         for name in _names(values, "model", "families", "widths", *own):
             models.build(name, dataset.image_shape, dataset.num_classes)
+        for name in _names(values, "others"):
+            if name != "none":
+                networks.own(name, dataset)
     if {"num_pairs", "spacing", "cutoff"} <= values.keys():
         protocol = measure.Protocol(**measure.Protocol.fields_in(values))
         if "dataset" in values:

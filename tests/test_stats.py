@@ -199,14 +199,6 @@ def test_conditions_that_are_not_tested(x, y, reason):
     assert effect.estimate == 1 if reason.startswith("11") else math.isnan(effect.estimate)
 
 
-def test_false_discoveries_by_hand():
-    """q = min over larger p of p n / rank: .01 * 4 / 1, .03 * 4 / 3, .03 * 4 / 3, .5."""
-    q = stats.false_discoveries([0.5, 0.02, math.nan, 0.01, 0.03])
-    np.testing.assert_allclose(q, [0.5, 0.04, math.nan, 0.04, 0.04])
-    assert np.isnan(stats.false_discoveries([math.nan, math.nan])).all()
-    assert len(stats.false_discoveries([])) == 0
-
-
 def test_a_rank_test_does_not_depend_on_the_order_of_its_conditions():
     rng = np.random.default_rng(5)
     x, y, groups = rng.normal(size=30), rng.normal(size=30), np.repeat(["a", "b"], 15)

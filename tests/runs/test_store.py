@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import safetensors.torch
@@ -14,7 +15,9 @@ import torch
 from lib import measure, runs
 from lib.parameters import ROOT, StudyError, hash_of
 from lib.training import TrainingConfig
+from study import export as exporting
 from study.export import export
+from study.provenance import MIME
 
 FILES = {"config.json", "history.npz", "weights.safetensors"}
 
@@ -203,6 +206,21 @@ def test_measures_travel_without_weights(configure, store, tmp_path, monkeypatch
     assert not list((tmp_path / "other").rglob("*.safetensors"))
     with pytest.raises(StudyError, match=f"run {there[0].key} came without its weights"):
         there[0].weights(2)
+
+
+def test_weights_that_an_executed_notebook_read_travel(store, toy, tmp_path, monkeypatch):
+    """So that the notebook can be executed again from what was exported."""
+    runs_of = [runs.find_or_execute(toy(number), "cpu") for number in (1, 2)]
+    content = {MIME: {"opened": [runs_of[1].key, "0123456789abcdef-01234567"]}}
+    cell = nbformat.v4.new_code_cell("provenance.record(...)")
+    cell.outputs = [nbformat.v4.new_output("display_data", data=content)]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    (tmp_path / "output" / "mine").mkdir(parents=True)
+    nbformat.write(notebook, tmp_path / "output" / "mine" / "03_own.ipynb")
+    monkeypatch.setattr(exporting, "ROOT", tmp_path)
+    assert export(tmp_path / "other") == 2
+    (kept,) = (tmp_path / "other").rglob("*.safetensors")
+    assert kept.parent.name == runs_of[1].key
 
 
 def test_weights_travel_when_asked_for(store, toy, tmp_path):

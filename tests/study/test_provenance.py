@@ -67,7 +67,7 @@ def test_record_leaves_claims_runs_and_parameters_in_the_notebook(configure, sto
 
 def test_record_without_a_run_names_the_device_that_measured(recorded):
     payload, text = recorded([exact("01", "s", math.pi, "> 3")], [], notebook(), "an abacus")
-    assert payload["runs"] == []
+    assert (payload["runs"], payload["opened"]) == ([], [])
     lines = dict(line.split(maxsplit=1) for line in text.splitlines())
     assert (lines["device"], lines["runs"]) == ("an abacus", "none trained")
 

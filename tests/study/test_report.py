@@ -12,6 +12,7 @@ from torch import nn
 
 from lib import data, measure, models
 from lib.parameters import ROOT
+from study import networks as by_name
 from study import report
 
 COLUMNS = ("measure", "kind", "estimate", "low", "high", "num_paths")
@@ -373,7 +374,7 @@ PRETRAINED = [("timm:mobilenetv1_050,pad_type=same", 0.578)]
 def test_networks_by_name_see_real_photos_as_they_expect_them(monkeypatch, name, top1):
     monkeypatch.setenv("STUDY_DATA", str(IMAGENET.parent))
     file = f"imagenet/weights/{name.partition(':')[2].partition(',')[0]}.safetensors"
-    network, photos = report.named(name, "folder:imagenet/val", file)
+    network, photos = by_name.named(name, "folder:imagenet/val", file)
     batches = zip(photos.x_test.split(16), photos.y_test.split(16), strict=True)
     with torch.inference_mode():
         right = [network(photos.normalize(x)).argmax(1) == y for x, y in batches]

@@ -225,3 +225,11 @@ def test_the_level_of_a_claim_is_that_of_its_profile():
     rng = np.random.default_rng(0)
     others = [claim(effect(p=p)) for p in rng.uniform(0.3, 1, 18)]
     assert {row["verdict"] for row in judged(*two, *others)} == {OPEN}
+
+
+def test_false_discoveries_by_hand():
+    """q = min over larger p of p n / rank: .01 * 4 / 1, .03 * 4 / 3, .03 * 4 / 3, .5."""
+    q = verdicts.false_discoveries([0.5, 0.02, math.nan, 0.01, 0.03])
+    np.testing.assert_allclose(q, [0.5, 0.04, math.nan, 0.04, 0.04])
+    assert np.isnan(verdicts.false_discoveries([math.nan, math.nan])).all()
+    assert len(verdicts.false_discoveries([])) == 0
