@@ -138,7 +138,7 @@ def words(text):
         (effect(-0.5, 0.02), "near the level"),
         (effect(0.5, 0.03), "near the level"),
         (effect(0.5, 0.1), "near the level"),
-        (effect(0.5, 0.18), "not decided"),
+        (effect(0.5, 0.33), "not decided"),
         (Effect(0.5, n=5, reason="few"), "not testable"),
         (dataclasses.replace(effect(0.5, 0.0001), unit="conditions"), "rho above 0"),
         (dataclasses.replace(effect(-0.2, 0.6), unit="conditions"), "rho below 0"),
