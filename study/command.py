@@ -144,10 +144,10 @@ def claims(
     write: Annotated[bool, Option("--write", help="renew the README files that show it")] = False,
 ) -> None:
     """The scoreboard of a profile: as executed here (output/), else as it came with the study."""
-    from study import matrix, results
+    from study import pages, results
 
     if write:
-        matrix.write_pages()
+        pages.write()
         return
     rows = results.claims_in(OUTPUT / profiles.output_name(profile)) or results.shipped(profile)
     if not rows:

@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib import measure, plots
-from lib.parameters import ROOT
-from study import designs, results, verdicts
-from study.places import put
+from study import designs, verdicts
 
 PUBLISHED = "published"  # the column of the paper's measure: HFF, of waves noise fitting
 COLUMNS = [PUBLISHED, *sorted(measure.VARIANTS, key=lambda name: "logits" in name)]
@@ -83,15 +81,3 @@ def figure(rows: list[dict], profile: str):
     )
     ax.grid(visible=False)
     return fig
-
-
-def write_pages() -> None:
-    """Renew the pages of the claims that came with the study, and results/*/matrix.png."""
-    for file, text in results.pages().items():
-        file.write_text(text)
-    plots.style()
-    for profile in results.SHIPPED:
-        drawn = figure(verdicts.judge(results.shipped(profile)), profile)
-        file = ROOT / "results" / profile / "matrix.png"
-        put(file, lambda f, drawn=drawn: drawn.savefig(f, format="png"))
-        plots.plt.close(drawn)

@@ -4,7 +4,7 @@ import pytest
 
 from lib.measure import VARIANTS
 from lib.stats import Effect
-from study import results
+from study import pages, results, summary
 from study.claims import PRIMARIES, Claim, described
 
 YES, NO = Effect(0.5, 0.4, 0.6, 0.001, 5), Effect(-0.5, -0.6, -0.4, 0.001, 5)
@@ -51,8 +51,8 @@ def test_a_line_a_primary_claim_and_the_count_of_verdicts():
 def test_claims_of_before_are_counted_and_nothing_more(rows):
     said = f"0 primary claims: none; {len(rows)} others, described or exact"
     assert results.lines(rows).splitlines()[-1] == said
-    assert results.findings_table({"one": rows}).count("\n") == 12
-    assert "|---|---|---|---|---|---|---|---|" in results.profile_page("digits", rows)
+    assert pages.findings_table({"one": rows}).count("\n") == 12
+    assert "|---|---|---|---|---|---|---|---|" in pages.profile_page("digits", rows)
 
 
 def test_page_of_a_profile():
@@ -63,7 +63,7 @@ def test_page_of_a_profile():
         claim("F1", "gain", NO),
         beside(),
     ]
-    text = results.profile_page("cifar10-cpu", rows).splitlines()
+    text = pages.profile_page("cifar10-cpu", rows).splitlines()
     assert text[0] == "# Results of profile cifar10-cpu"
     assert "CIFAR-10" in text[2]
     table = [cells(line) for line in text if line.startswith("|")]
@@ -99,7 +99,7 @@ def test_page_of_a_profile():
 
 def marks(*rows):
     """The two cells of F2: as published, and by the primary measure."""
-    table = results.findings_table({"one": list(rows)}).splitlines()
+    table = pages.findings_table({"one": list(rows)}).splitlines()
     return [cell.strip() for cell in table[3].split("|")[3:-1]]
 
 
@@ -125,7 +125,7 @@ def test_table_of_findings():
     """A line a finding with links to its notebooks; two columns a profile."""
     one = [claim("F1", "gain", notebook="02_noise_fitting"), claim("F10", "within", NO, NO)]
     other = [claim("F10", "within", OPEN, notebook="11_class_diversity"), OLD]
-    table = results.findings_table({"one": one, "other": other}).splitlines()
+    table = pages.findings_table({"one": one, "other": other}).splitlines()
     assert table[0] == (
         "| | finding | one, published | one, primary | other, published | other, primary |"
     )
@@ -142,7 +142,7 @@ def test_table_of_findings():
 
 def test_every_primary_claim_has_its_place_in_the_table():
     rows = [claim(finding, name) for finding, own in PRIMARIES.items() for name in own]
-    table = results.findings_table({"one": rows}).splitlines()[2:]
+    table = pages.findings_table({"one": rows}).splitlines()[2:]
     marked = [line.split("|")[4].strip() for line in table]
     assert marked == ["; ".join(f"{name} ✔" for name in own) for own in PRIMARIES.values()]
 
@@ -150,12 +150,38 @@ def test_every_primary_claim_has_its_place_in_the_table():
 def test_the_pages_are_made_of_the_shipped_claims(monkeypatch, tmp_path):
     row = claim("F2", "between")
     monkeypatch.setattr(results, "shipped", lambda profile: [row])
-    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
     before, after = "text\n<!-- findings -->\n", "<!-- /findings -->\nmore\n"
     (tmp_path / "README.md").write_text(f"{before}old\n{after}")
-    pages = results.pages()
-    table = results.findings_table({name: [row] for name in results.SHIPPED})
-    assert pages[tmp_path / "README.md"] == f"{before}{table}\n{after}"
+    texts = pages.pages()
+    table = pages.findings_table({name: [row] for name in results.SHIPPED})
+    assert texts[tmp_path / "README.md"] == f"{before}{table}\n{after}"
     for name in results.SHIPPED:
-        page = pages[tmp_path / "results" / name / "README.md"]
-        assert page == results.profile_page(name, [row])
+        page = texts[tmp_path / "results" / name / "README.md"]
+        assert page == pages.profile_page(name, [row])
+
+
+def test_the_summary_names_claims_by_verdict_and_where_measures_part():
+    """Of five claims by both measures: opposite, only published, decided both ways, neither."""
+    rows = [
+        claim("F2", "between", YES, published=NO),
+        claim("F2", "within", OPEN, published=NO),
+        claim("F4", "between", YES, published=YES, variants=ODD.items()),
+        claim("F9", "f, between", EVEN, published=EVEN),
+        claim("F4", "within", ONE_SEED, published=ONE_SEED),
+    ]
+    lines = summary.of_profile("one", rows).splitlines()
+    published = "1 supported (F4 between); 2 contradicted (F2 between, F2 within)"
+    published += "; 1 negligible (F9 f between); 1 not testable (F4 within)"
+    assert f"- **As published** {published}." in lines
+    own = "2 supported (F2 between, F4 between); 1 negligible (F9 f between)"
+    own += "; 1 inconclusive (F2 within); 1 not testable (F4 within)"
+    assert f"- **Out of band** {own}." in lines
+    assert "- Decided by both, in opposite ways: F2 between." in lines
+    assert "- Decided as published, and not out of band: F2 within." in lines
+    assert "- **Depends on the measure** (variants decided both ways): F4 between." in lines
+
+
+def test_the_summary_of_all_profiles_is_short():
+    rows = [row for profile in results.SHIPPED for row in results.shipped(profile)]
+    assert len(summary.page({"digits": rows, "cifar10-cpu": rows}).split()) <= 600

@@ -1,0 +1,106 @@
+"""The pages that show the claims which came with the study: README's table, a page a profile with
+its matrix, and results/README.md."""
+
+import itertools
+import re
+from pathlib import Path
+
+from lib import plots
+from lib.parameters import ROOT, StudyError
+from study import matrix, profiles, results, summary, verdicts
+from study.places import put
+from study.results import DEPENDS
+
+MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
+LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
+ends all compared networks classify correctly. n: seeds, or conditions; q: after Benjamini and
+Hochberg over these claims. Variants: of the measures that could be tested (twelve, or three of a
+wave), how many are decided with the same sign. Negligible: not decided, and the 90 % interval
+lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a rank correlation,
+.3); a small but sure effect is decided. Intervals of rank correlations are bootstraps over
+conditions, their tests permutations: near 0 the two can differ."""
+MATRIX = "Effect of every primary claim by every measure: colour its sign and size, dot decided"
+FINDINGS = {
+    "F1": "low-frequency targets are fitted first, and better",
+    "F2": "with training time, frequency rises between classes and falls within",
+    "F3": "larger and better networks learn high frequencies faster; the same trend",
+    "F4": "more training examples: higher between classes, lower within",
+    "F5": "weight decay shifts the spectrum, and delays high frequencies",
+    "F6": "augmentations that raise accuracy: higher between, lower within",
+    "F7": "self-distillation that raises accuracy: the same",
+    "F8": "the bias is towards the low frequencies prevalent in natural images",
+    "F9": "augmentation with f and 1/f perturbations moves function frequency",
+    "F10": "the more diverse a class, the higher within it",
+    "F11": "over all networks, the more accurate: higher between, lower within",
+}
+
+
+def profile_page(profile: str, rows: list[dict]) -> str:
+    """The README.md of results/<profile>: what profile it is, and its primary claims."""
+    about = (profiles.PARAMS / profile / "common.yaml").read_text().splitlines()
+    about = itertools.takewhile(lambda line: line.startswith("#"), about)
+    text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about), ""]
+    names = ("", "claim", "verdict", "effect [95 % interval]", "n", "q", "variants", "as published")
+    text += [f"![{MATRIX}](matrix.png)", ""]
+    text += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in verdicts.judge(rows):
+        agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
+        numbers = [str(row["effect"]["n"]), f"{row['q']:.2g}".replace("nan", "")]
+        told = [row["statement"], row["verdict"] + verdicts.why(row), row["text"]]
+        cells = [*told, *numbers, agree, ""]
+        if row["published"]:
+            cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
+        text.append(f"| {row['finding']} | {' | '.join(cells)} |")
+    return "\n".join([*text, "", LEGEND, ""])
+
+
+def findings_table(claims_of: dict[str, list[dict]]) -> str:
+    """The README's table, of claims by profile: a finding a line, and the mark of each primary
+    claim, as published and by the primary measure."""
+    names = [f"{profile}, {how}" for profile in claims_of for how in ("published", "primary")]
+    text = [f"| | finding | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    judged = {profile: verdicts.judge(rows) for profile, rows in claims_of.items()}
+    for finding, words in FINDINGS.items():
+        notebooks, cells = set(), []
+        for rows in judged.values():
+            own = {row["name"]: row for row in rows if row["finding"] == finding}
+            notebooks |= {row["notebook"] for row in own.values()}
+            for which in ("published_verdict", "verdict"):
+                marks = [_marked(name, row, which) for name, row in own.items()]
+                cells.append("; ".join(mark for mark in marks if mark))
+        links = [f"[{name[:2]}](notebooks/{name}.ipynb)" for name in sorted(notebooks)]
+        text.append(f"| {finding} {' '.join(links)} | {words} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def _marked(name: str, row: dict, which: str) -> str:
+    if which not in row:
+        return ""
+    return f"{name} {MARKS[row[which]]}{DEPENDS * (row['depends'] and which == 'verdict')}"
+
+
+def pages() -> dict[Path, str]:
+    """The files of the shipped claims: README.md, its table renewed; a page a profile."""
+    of_profile = {profile: results.shipped(profile) for profile in results.SHIPPED}
+    file, table = ROOT / "README.md", findings_table(of_profile)
+    place = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- /findings -->)", re.DOTALL)
+    readme, count = place.subn(lambda _: f"{table}\n", file.read_text())
+    if count != 1:
+        raise StudyError("README.md: needs <!-- findings --> and <!-- /findings --> once each")
+    texts = {
+        f"results/{name}/README.md": profile_page(name, rows) for name, rows in of_profile.items()
+    }
+    texts["results/README.md"] = summary.page(of_profile)
+    return {file: readme} | {ROOT / name: text for name, text in texts.items()}
+
+
+def write() -> None:
+    """Renew the pages, and results/*/matrix.png."""
+    for file, text in pages().items():
+        file.write_text(text)
+    plots.style()
+    for profile in results.SHIPPED:
+        drawn = matrix.figure(verdicts.judge(results.shipped(profile)), profile)
+        file = ROOT / "results" / profile / "matrix.png"
+        put(file, lambda f, drawn=drawn: drawn.savefig(f, format="png"))
+        plots.plt.close(drawn)

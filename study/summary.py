@@ -1,0 +1,76 @@
+"""results/README.md: what the profiles together say, for a reader who doubts."""
+
+from study import verdicts
+
+HEAD = """# What holds
+
+Every primary claim of the paper's findings F1 to F11, judged twice: by the measure it was published
+with (high-frequency fraction of paths, minimum of noise fitting), and by this study's (power out of
+band along matched paths, mean gain beyond a control). All claims were declared before anything ran
+([study/claims.py](../study/claims.py)); false discoveries are held at 5 % over a profile's claims.
+"""
+DOUBT = """## What would change our mind
+
+- *Supported* out of band and *depends on the measure*: more seeds do not help; an argument for one
+  output (softmax or logits) and one normalisation (power or share) would. We know of none that is
+  not after the fact.
+- *Inconclusive*: more seeds or conditions. *Negligible*: a reason why 10 % matters.
+- *Not testable*: networks that are accurate enough for 100 matched paths a kind and seed, or
+  measures clear of their floor.
+- Anything that turns a verdict when cutoff, spacing, kind of path or precision change: notebooks
+  [01](../notebooks/01_measuring_frequency.ipynb) and [03](../notebooks/03_training_time.ipynb) look
+  for it.
+
+## Limits
+
+Small networks on small images, trained for tens of epochs on two cores; five seeds where a claim is
+over seeds, a chosen set of conditions where it is over conditions. A cutoff is one number; the
+variants are at twice and four times it. Claims over conditions say what goes together in these
+sets, and nothing about causes.
+"""
+
+
+def _named(rows: list[dict]) -> str:
+    return ", ".join(f"{row['finding']} {row['name'].replace(',', '')}" for row in rows) or "none"
+
+
+def _listed(rows: list[dict], key: str) -> str:
+    """The claims of each verdict."""
+    parts = []
+    for verdict in verdicts.VERDICTS:
+        own = [row for row in rows if row.get(key) == verdict]
+        if own:
+            parts.append(f"{len(own)} {verdict} ({_named(own)})")
+    return "; ".join(parts)
+
+
+def of_profile(profile: str, rows: list[dict]) -> str:
+    """A section: the verdicts of a profile's claims by both measures, and where they part."""
+    judged = verdicts.judge(rows)
+    published = [row for row in judged if "published_verdict" in row]
+    decided = ("supported", "contradicted")
+    parted = [
+        row
+        for row in published
+        if {row["verdict"], row["published_verdict"]} <= set(decided)
+        and row["verdict"] != row["published_verdict"]
+    ]
+    only = [
+        row
+        for row in published
+        if row["published_verdict"] in decided and row["verdict"] not in decided
+    ]
+    depends = [row for row in judged if row["depends"]]
+    text = [f"## [{profile}]({profile}/README.md)", ""]
+    text.append(f"- **As published** {_listed(published, 'published_verdict')}.")
+    text.append(f"- **Out of band** {_listed(judged, 'verdict')}.")
+    text.append(f"- Decided by both, in opposite ways: {_named(parted)}.")
+    text.append(f"- Decided as published, and not out of band: {_named(only)}.")
+    text.append(f"- **Depends on the measure** (variants decided both ways): {_named(depends)}.")
+    return "\n".join([*text, ""])
+
+
+def page(claims_of: dict[str, list[dict]]) -> str:
+    """The page, of claims by profile, the one on real images first."""
+    sections = [of_profile(profile, rows) for profile, rows in claims_of.items()]
+    return "\n".join([HEAD, *sections, DOUBT])
