@@ -13,7 +13,7 @@ study: setup  ## run every notebook of the study and print its claims
 test: setup  ## check the code's style, run the unit tests, run the notebooks and compare their outputs
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/ruff format --check $(CODE)
-	.venv/bin/pytest -n logical --dist loadscope --no-loadscope-reorder
+	.venv/bin/pytest -n auto --dist loadscope --no-loadscope-reorder
 
 test-environment: setup  ## install environment.yml's packages anew (5 GB) and import the study there
 	.venv/bin/pytest -m environment tests/test_environment.py

@@ -39,7 +39,7 @@ INTERVALS = {
     "[1, 1e4]": "STUDY_AT_ONCE depth radii resize size sizes width",
     "[1, 1e7]": """
         batch_size eval_every heat_images num_epochs num_pairs num_siren_steps num_steps num_test
-        num_train wave_epochs
+        num_train other_pairs wave_epochs
     """,
     "[1e-12, 1e12]": "cutoff spacing",
     "(0, inf)": """

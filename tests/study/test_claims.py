@@ -13,7 +13,7 @@ from lib.measure import PRIMARY, SUMMARIES, VARIANTS, Protocol
 from lib.parameters import StudyError
 from study import claims, designs, verdicts
 from study.claims import PRIMARIES, exact
-from study.results import FINDINGS
+from study.pages import FINDINGS
 from tests.simulated import along_paths, along_waves, networks
 
 DOSES = [100, 200, 400, 800]

@@ -312,6 +312,7 @@ def test_ctrl_c_ends_kernels_and_leaves_no_temporary_folder(tmp_path, store):
     command += [str(tmp_path / "own.ipynb"), "--out", str(tmp_path / "out")]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = os.environ | {"TMPDIR": str(folder)}
+    streams["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # not ignored
     running = subprocess.Popen(command, cwd=ROOT, env=environment, **streams)
     while not (sign.is_file() and sign.read_text()) and running.poll() is None:
         time.sleep(0.05)
