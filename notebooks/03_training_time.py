@@ -43,6 +43,7 @@ import torch
 from lib import data, measure, plots, runs, stats
 from lib.parameters import StudyError, check_typed
 from lib.training import TrainingConfig, checkpoint_epochs
+from notebooks.by_hand import same
 from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
@@ -145,6 +146,49 @@ right.plot(range(len(epochs)), numbers["floor"], "k--", lw=1, label="floor: of i
 right.set(title="Its number", xlabel="epoch", ylabel=f"power above {cutoff:g} cycles/nu")
 right.set(xticks=range(len(epochs)), xticklabels=epochs, yscale="log")
 right.legend(**plots.SMALL)
+figure.tight_layout()
+
+# %% [markdown]
+# ## From one path to the mean of hundreds
+#
+# ([Notebook 01](01_measuring_frequency.ipynb) builds the number of one path by hand.) Now every
+# path that the first seed drew, under its trained network: one number each.
+
+# %%
+every_path = measure.join(images, paths[["a", "b"]].to_numpy(copy=True), spacing)
+power = np.empty(len(paths))
+for which, logits in measure.outputs_along(measure.Forward(network, images, device), every_path):
+    softmax = logits.double().softmax(-1)
+    power[which] = measure.out_of_band_power(softmax, spacing, cutoff).cpu()
+
+# %% [markdown]
+# The mean is over **matched** paths: those whose two ends are classified correctly at every epoch
+# that is compared. So the same paths, and no others, stand behind every point of the figures below.
+
+# %%
+of_seed = summary[(summary["seed"] == seeds[0]) & summary["included"]]
+right = [measure.read_measurement(trained[0], e, protocol).paths["correct"] for e in epochs]
+used = np.isin(epochs, of_seed["epoch"])
+matched = np.all(np.array(right)[used], axis=0)
+at_end = of_seed[of_seed["epoch"] == num_epochs].set_index("kind")[measure.PRIMARY]
+for kind in measure.KINDS:
+    chosen = (paths["kind"] == kind) & matched
+    print(f"{kind} classes: {chosen.sum()} of {(paths['kind'] == kind).sum()} paths are matched")
+    same("  mean power out of band", power[chosen].mean(), at_end[kind], within=1e-4)
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharex=True, sharey=True)
+drawn = np.maximum(power, 1e-16)  # less is rounding
+bins = np.geomspace(drawn.min(), drawn.max(), 40)
+for ax, kind in zip(axes, measure.KINDS, strict=True):
+    of_kind = paths["kind"] == kind
+    ax.hist(drawn[of_kind], bins=bins, color="0.8", label="all paths")
+    ax.hist(drawn[of_kind & matched], bins=bins, color=plots.KIND_COLOURS[kind], label="matched")
+    ax.axvline(power[of_kind & matched].mean(), color="k", ls="--", label="mean of the matched")
+    ax.set(title=f"{kind} classes", xscale="log", xlabel=f"power above {cutoff:g} cycles/nu")
+    ax.legend(**plots.SMALL, loc="upper left")
+axes[0].set_ylabel("paths")
+figure.suptitle(f"One number a path: the trained network of seed {seeds[0]}")
 figure.tight_layout()
 
 # %% [markdown]

@@ -1,0 +1,17 @@
+"""What a reader computes in a few lines of NumPy, held beside what lib computes."""
+
+import numpy as np
+
+
+def same(what: str, by_hand, in_lib, within: float = 1e-6) -> None:
+    """Print one line: the absolute value as both have it (of arrays, how many values and the
+    largest), and how far they are apart. Raises AssertionError for other shapes, NaN, or a
+    difference of more than `within` times the largest absolute value in_lib: 1e-6 is for float64,
+    1e-4 for what went through a network in float32."""
+    ours, theirs = (np.asarray(values, dtype=float) for values in (by_hand, in_lib))
+    assert ours.shape == theirs.shape, f"{what}: shape {ours.shape} by hand, {theirs.shape} by lib"
+    apart, sizes = np.abs(ours - theirs).max(), [np.abs(one).max() for one in (ours, theirs)]
+    largest = f"{theirs.size} numbers, largest " if theirs.ndim else ""
+    numbers = f"{largest}{sizes[0]:.4g} by hand, {sizes[1]:.4g} by lib"
+    print(f"{what}: {numbers}; {apart:.0e} apart")
+    assert apart <= within * sizes[1], f"{what}: not the same"  # NaN is not
