@@ -55,6 +55,7 @@ import seaborn as sns
 
 from lib import plots, runs, stats
 from lib.parameters import check_typed
+from notebooks import touch
 from notebooks.by_hand import same
 from notebooks.primer import Network, OneDimensionalConfig, tangent_kernel
 from study import claims, designs, provenance, verdicts
@@ -150,6 +151,46 @@ figure.suptitle(f"A ReLU network on the way to its target (seed {seeds[0]})")
 figure.tight_layout()
 
 # %% [markdown]
+# The same network at every logged step: **the learning front**. In the map a row is a frequency of
+# the target; dark means fitted. Beneath it, where scripts run, the slider (or Play) goes through
+# the steps: the fit, the strength of each frequency in the network's output, and the place in the
+# map.
+
+# %%
+first_run = trained[0].history
+front = first_run.pivot(index="frequency", columns="step", values="error").clip(upper=1)
+figure, ax = plots.plt.subplots()
+mesh = ax.pcolormesh(logged, range(len(low)), front, cmap="viridis", shading="nearest")
+figure.colorbar(mesh, ax=ax, label="error (1 ignored, 0 fitted)")
+ax.set(title=f"The learning front of a ReLU network (seed {seeds[0]})", xlabel="step", xscale="log")
+ax.set(ylabel="frequency (cycles)", yticks=range(len(low)), yticklabels=front.index)
+ax.grid(visible=False)
+figure.tight_layout()
+
+# %%
+output, target = arrays["output"], arrays["target"][0]
+bins = np.arange(1, min(2 * max(low), num_points // 2) + 1)
+strength = np.abs(np.fft.rfft(output))[:, bins] * 2 / num_points  # 1: as in the target
+reach, places = 1.2 * np.abs(target).max(), np.array([[step, step] for step in logged])
+span, rows = (logged[0], logged[-1]), (0.5, len(low) + 0.5)
+fit = [touch.Curve(x, target, "target", "0.7"), touch.Curve(x, output, "network", "C0")]
+of_target = touch.Curve(list(low), np.ones(len(low)), "target", "0.7", "o")
+spectrum = [of_target, touch.Curve(bins, strength, "network", "C0", "o")]
+here = [touch.Curve(places, rows, "the slider's step", "C3")]
+heat = {"heat": front.to_numpy(), "heat_x": logged, "heat_rows": tuple(front.index)}
+name = "Its error: yellow, ignored; dark, fitted"
+panels = [
+    touch.Panel("The fit", "x", "output", (-1, 1), (-reach, reach), fit),
+    touch.Panel("Its spectrum", "cycles", "amplitude", (0, bins[-1] + 1), (0, 1.5), spectrum),
+    touch.Panel(name, "step", "frequency (cycles)", span, rows, here, logx=True, **heat),
+]
+fitted = [", ".join(f"{k:g}" for k in low if front.loc[k, step] < 0.5) for step in logged]
+told = [
+    f"step {step}; cycles fitted: {some or '-'}" for step, some in zip(logged, fitted, strict=True)
+]
+touch.slider(panels, "step of training", told, pause=120)
+
+# %% [markdown]
 # Now every frequency by itself, for all seeds, with and without Fourier features. A frequency is
 # learned where its curve falls below the dashed line.
 
@@ -169,11 +210,11 @@ axes[0].figure.tight_layout()
 # %% [markdown]
 # ## First principles: the kernel, by hand
 #
-# What a gradient step does to the outputs is decided by $Q = J J^\top$. For a ReLU network that is a
-# few lines of NumPy. A pass forward keeps what goes into each layer; a pass backward carries along
-# how the output changes with what comes out of it. A weight's derivative is the product of the two,
-# so for two points a layer's share of $Q$ is one product of sums. The line beneath each step says
-# whether the run, which has its kernel from automatic differentiation, has the same.
+# What a gradient step does to the outputs is decided by $Q = J J^\top$. For a ReLU network that is
+# a few lines of NumPy. A pass forward keeps what goes into each layer; a pass backward carries
+# along how the output changes with what comes out of it. A weight's derivative is the product of
+# the two, so for two points a layer's share of $Q$ is one product of sums. The line beneath each
+# step says whether the run, which has its kernel from automatic differentiation, has the same.
 
 # %%
 config = configs[0]  # ReLU, the first seed: its weights before the first step

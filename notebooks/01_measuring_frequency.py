@@ -47,7 +47,7 @@ import torch
 from lib import data, measure, plots, resampling, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
-from notebooks import conditions
+from notebooks import conditions, touch
 from notebooks.by_hand import same
 from study import claims, designs, provenance, verdicts
 
@@ -330,6 +330,39 @@ axes[1].set_xticks(slopes, slopes)
 axes[1].minorticks_off()
 axes[1].legend(fontsize="small")
 figure.tight_layout()
+
+# %% [markdown]
+# The same to touch, for any slope in between: where scripts run, the slider makes the logistic
+# steeper. What HFF does with it, and what the power out of band does, is on the right.
+
+# %%
+steps = np.geomspace(0.1, 4, 60)  # slopes, 1/nu
+smooth = torch.sigmoid(torch.tensor(steps)[:, None] * (place - 29.5))[..., None]
+of_slopes, v = all_measures(smooth, 0.05), band(60, 0.05)
+smooth = smooth[..., 0].numpy()
+inside = smooth @ v @ v.T  # the part below the cutoff
+
+
+def followed(name, label, ylim, logy=False):
+    """A panel: a measure against the slope, and where the slider is."""
+    line = touch.Curve(steps, of_slopes[name], "", COLOURS.get(name, "C4"))
+    dot = touch.Curve(steps[:, None], of_slopes[[name]], label, COLOURS.get(name, "C4"), "o")
+    axes = "slope (1/nu)", name, (steps[0], steps[-1]), ylim
+    return touch.Panel(label, *axes, [line, dot], logx=True, logy=logy)
+
+
+curve = touch.Curve(place, smooth, "the logistic", "C0")
+below = touch.Curve(place, inside, "its part below .05 cycles/nu", "0.2", ":")
+panels = [
+    touch.Panel("A curve", "position (nu)", "output", (0, 59), (-0.2, 1.2), [curve, below]),
+    followed(HFF, "HFF: stays", (0, 0.5)),
+    followed("E", "Power out of band: follows", (1e-10, 1e-1), logy=True),
+]
+told = [
+    f"slope {slope:.2g}/nu; HFF {hff:.3f}; E {power:.2g}"
+    for slope, hff, power in zip(steps, of_slopes[HFF], of_slopes["E"], strict=True)
+]
+touch.slider(panels, "slope of the logistic", told, start=20)
 
 # %%
 logistic = at[0.05].iloc[:4]

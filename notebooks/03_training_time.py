@@ -33,6 +33,7 @@
 
 # %%
 import dataclasses
+import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,6 +44,7 @@ import torch
 from lib import data, measure, plots, runs, stats
 from lib.parameters import StudyError, check_typed
 from lib.training import TrainingConfig, checkpoint_epochs
+from notebooks import touch
 from notebooks.by_hand import same
 from study import claims, designs, provenance, verdicts
 
@@ -226,6 +228,33 @@ axes = plots.published_and_out_of_band(after_training, "epoch", cutoff, **labels
 spectra = measure.spectra(compared, cutoff)
 note = measure.matched_counts(summary)
 grid = plots.power_above(spectra, "epoch", legend="epoch", title="Power above f", note=note)
+
+# %% [markdown]
+# The same, epoch by epoch: where scripts run, the slider moves the curves from the first epoch on.
+
+# %%
+means = spectra.groupby(["kind", "output", "epoch", "frequency"])[["power", "floor"]].mean()
+compared_epochs = sorted(spectra["epoch"].unique())
+panels = []
+for output, kind in itertools.product(measure.OUTPUTS, measure.KINDS):
+    table = means.loc[kind, output].unstack("frequency")
+    f, power = table["power"].columns.to_numpy(), table["power"].to_numpy()
+    began = touch.Curve(f, power[0], f"epoch {first}", "0.6", "--")
+    floor = touch.Curve(f, table["floor"].to_numpy(), "floor", "0", ":")
+    now = touch.Curve(f, power, "the slider's epoch", plots.KIND_COLOURS[kind])
+    together = means.xs(output, level="output")
+    limits = together["floor"].min() / 2, together["power"].max() * 2
+    title, axes = f"{kind} classes, {measure.OUTPUTS[output]}", ("f (cycles/nu)", "power above f")
+    curves = [began, floor, now]
+    panels.append(touch.Panel(title, *axes, (f[0], f[-1]), limits, curves, logx=True, logy=True))
+told = []
+for epoch in compared_epochs:
+    at = means.xs(epoch, level="epoch").xs("softmax", level="output").groupby("kind")["power"]
+    told.append(
+        f"epoch {epoch}; softmax above {cutoff:g} cycles/nu: "
+        + ", ".join(f"{kind} {power:.2g}" for kind, power in at.first().items())
+    )
+touch.slider(panels, "epoch", told, start=len(told) - 1, pause=700)
 
 # %% [markdown]
 # Is it more transitions, or sharper ones? The class changes a path, and the power for each. The
