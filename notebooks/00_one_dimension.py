@@ -15,6 +15,21 @@
 # %% [markdown]
 # # Does a network on a line learn low frequencies first?
 #
+# > **You will be able to** see spectral bias on a line, step by step; compute a network's tangent
+# > kernel by hand and say from it, before training, which frequencies come late; name three
+# > remedies and what they cost.
+# >
+# > **You need** PyTorch, gradient descent, the discrete Fourier transform; nothing about spectral
+# > bias.
+# >
+# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
+# > **Level**: first steps.
+# >
+# > **Words**: [spectral bias](glossary.md#spectral-bias), [NTK](glossary.md#ntk), [Fourier
+# > transform](glossary.md#fourier-transform), [residual](glossary.md#residual); all in the
+# > [glossary](glossary.md).
+
+# %% [markdown]
 # **The primer.** Before images, the smallest case that shows spectral bias: a network with one
 # input and one output fits a sum of sinusoids
 #

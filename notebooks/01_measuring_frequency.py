@@ -15,6 +15,22 @@
 # %% [markdown]
 # # How is the frequency of a network's function measured, and how is it not?
 #
+# > **You will be able to** turn two images and a network into one number, by hand; say why the
+# > published number hardly sees frequency, and what replaces it; test any measure on curves whose
+# > answer is known.
+# >
+# > **You need** NumPy, the discrete Fourier transform, least squares.
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: core.
+# >
+# > **Words**: [nu](glossary.md#nu), [HFF](glossary.md#hff), [leakage](glossary.md#leakage),
+# > [Nyquist](glossary.md#nyquist), [band-limited](glossary.md#band-limited), [prolate
+# > sequences](glossary.md#prolate-sequences), [power out of band](glossary.md#power-out-of-band),
+# > [floor](glossary.md#floor), [confidence interval](glossary.md#confidence-interval); all in the
+# > [glossary](glossary.md).
+
+# %% [markdown]
 # **What the paper reports.** Walk in a straight line from one test image to another and watch the
 # network's softmax $p(t)$ at points $t = 0, \Delta, 2\Delta, \dots$ ($\Delta$ in nu: one nu is one
 # unit of L2 norm in normalised pixels). The published summary of a path is the high-frequency

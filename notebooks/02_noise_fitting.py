@@ -15,6 +15,21 @@
 # %% [markdown]
 # # Is low-frequency label noise fitted before, and better than, high-frequency label noise?
 #
+# > **You will be able to** put noise of known frequency into labels, by hand; measure how far a
+# > network has fitted it, against a control that never saw it; tell what the published minimum
+# > mixes.
+# >
+# > **You need** classification with cross-entropy, linear regression.
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: core.
+# >
+# > **Words**: [label wave](glossary.md#label-wave), [control](glossary.md#control),
+# > [gain](glossary.md#gain), [null band](glossary.md#null-band), [noise
+# > fitting](glossary.md#noise-fitting), [periods](glossary.md#periods); all in the
+# > [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F1.** The paper disturbs the labels of a classification task with a wave over the input
 # space: at some images the label stays nearly clean, at others it is smoothed towards "any class".
 # The images are never altered. It reports that slow waves are picked up early and well, fast ones

@@ -15,6 +15,20 @@
 # %% [markdown]
 # # Does function frequency rise between classes, and fall within, as training goes on?
 #
+# > **You will be able to** follow one path, then the mean of hundreds, through training; tell more
+# > transitions from sharper ones, and confidence from shape.
+# >
+# > **You need** [notebook 01](01_measuring_frequency.ipynb) up to its section 1.
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: core.
+# >
+# > **Words**: [path](glossary.md#path), [matched paths](glossary.md#matched-paths), [between and
+# > within classes](glossary.md#between-and-within-classes), [power above
+# > f](glossary.md#power-above-f), [class changes](glossary.md#class-changes),
+# > [logits](glossary.md#logits); all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F2.** Walk in a straight line from one test image to another and watch the network's
 # output. Between two classes the output has to change; within a class it need not. The paper
 # reports that, as training goes on, the function's frequency along paths **between** classes rises,
