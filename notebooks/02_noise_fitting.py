@@ -229,13 +229,13 @@ asked = (noisy_labels * y).sum(axis=1)  # the noisy label's entry of the true cl
 beyond = np.exp(log_p) - np.exp(log_p_control)
 slope, start = np.polyfit(asked, beyond, 1)
 one_run = fits[(fits["frequency"] == slow) & (fits["seed"] == seeds[0])]
-same("gain", slope, one_run["gain"].iloc[-1], within=1e-4)
+same("gain", slope, one_run["gain"].iloc[-1], within=1e-4, unit=1)
 
 # %%
 mean_log_p = run["log_mean"][-1].astype(float)
 clean = -log_p.mean()  # cross-entropy with the clean labels, nats
 noisy = -((1 - r) * log_p + r * mean_log_p).mean()  # and with the noisy ones
-same("noise fitting", clean - noisy, one_run["noise_fitting"].iloc[-1], within=1e-4)
+same("noise fitting", clean - noisy, one_run["noise_fitting"].iloc[-1], within=1e-4, unit=1)
 
 # %%
 ax = plt.subplots()[1]

@@ -182,9 +182,9 @@ for which, logits in measure.outputs_along(measure.Forward(network, images, devi
 # that is compared. So the same paths, and no others, stand behind every point of the figures below.
 
 # %%
-of_seed = summary[(summary["seed"] == seeds[0]) & summary["included"]]
+of_seed = summary[summary["seed"] == seeds[0]]
 right = [measure.read_measurement(trained[0], e, protocol).paths["correct"] for e in epochs]
-used = np.isin(epochs, of_seed["epoch"])
+used = np.isin(epochs, [*of_seed[of_seed["included"]]["epoch"], num_epochs])
 matched = np.all(np.array(right)[used], axis=0)
 at_end = of_seed[of_seed["epoch"] == num_epochs].set_index("kind")[measure.PRIMARY]
 for kind in measure.KINDS:
@@ -257,7 +257,7 @@ for output, kind in itertools.product(measure.OUTPUTS, measure.KINDS):
     floor = touch.Curve(f, table["floor"].to_numpy(), "floor", "0", ":")
     now = touch.Curve(f, power, "the slider's epoch", plots.KIND_COLOURS[kind])
     together = means.xs(output, level="output")
-    limits = together["floor"].min() / 2, together["power"].max() * 2
+    limits = touch.around(together, log=True)
     title, axes = f"{kind} classes, {measure.OUTPUTS[output]}", ("f (cycles/nu)", "power above f")
     curves = [began, floor, now]
     panels.append(touch.Panel(title, *axes, (f[0], f[-1]), limits, curves, logx=True, logy=True))

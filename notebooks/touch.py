@@ -23,15 +23,7 @@ NO_SCRIPTS = (
     "Where scripts run, as in Jupyter, a slider moves this picture; elsewhere the figure above"
     " shows the same."
 )
-STYLE = (
-    ".touch{background:#fff;color:#222;font-family:sans-serif;font-size:14px}"
-    ".touch figure{display:inline-block;margin:0;width:420px;max-width:100%}"
-    ".touch svg{width:100%;height:auto}.touch text{font-size:24px;fill:#222}"
-    ".touch figcaption{min-height:1.4em;padding-left:60px}"
-    ".touch .bar{display:flex;flex-wrap:wrap;gap:12px;align-items:center;padding:8px}"
-    ".touch .bar[hidden]{display:none}.touch input{width:340px;max-width:60vw}"
-)
-SCRIPT = Path(__file__).with_name("touch.js").read_text().strip()
+STYLE, SCRIPT = (Path(__file__).with_suffix(kind).read_text().strip() for kind in (".css", ".js"))
 
 
 @dataclass
@@ -95,6 +87,15 @@ def _share(values, limits: tuple[float, float], log: bool) -> np.ndarray:
     if log:
         values, ends = (np.log(np.where(one > 0, one, np.nan)) for one in (values, ends))
     return np.clip((values - ends[0]) / (ends[1] - ends[0]), -0.1, 1.1)
+
+
+def around(values, log: bool = False) -> tuple[float, float]:
+    """Limits of an axis that hold all values it can show: finite ones, and, log, above 0."""
+    shown = np.asarray(values, float).ravel()
+    shown = shown[np.isfinite(shown) & (~np.bool_(log) | (shown > 0))]
+    low, high = (shown.min(), shown.max()) if len(shown) else (float(log), 1.0)
+    low, high = (low / 2, high * 2) if log else (low - (high - low) / 10, high + (high - low) / 10)
+    return float(low), float(high)
 
 
 def _ticks(limits: tuple[float, float], log: bool) -> list[tuple[float, str]]:

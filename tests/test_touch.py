@@ -110,6 +110,17 @@ def test_by_hand_and_by_lib_are_the_same_or_it_is_said(capsys):
         "a number: 1 by hand, 1 by lib; 1e-09 apart",
         "numbers: 2 numbers, largest 4 by hand, 4 by lib; 0e+00 apart",
     ]
+    same("a mean over nothing", np.nan, np.nan)
+    same("a small number", 2e-7, 1e-7, unit=1)
     for other in (1.001, np.nan, [1.0, 1.0]):
         with pytest.raises(AssertionError):
             same("a number", 1.0, other)
+    with pytest.raises(AssertionError):
+        same("a small number", 2e-7, 1e-7)
+
+
+def test_limits_are_around_what_an_axis_can_show():
+    assert touch.around([2.0, 8.0, np.nan, 0.0], log=True) == (1.0, 16.0)
+    assert touch.around([0.0, 10.0]) == (-1.0, 11.0)
+    assert touch.around([np.nan, 0.0], log=True) == (0.5, 2.0)
+    assert touch.around([]) == (-0.1, 1.1)
