@@ -23,7 +23,7 @@ notebooks: setup  ## after an edit of notebooks/*.py: execute them and renew not
 	.venv/bin/study run
 	cp output/digits/*.ipynb notebooks/
 	cp output/digits/measures.parquet results/digits/
-	cp output/digits/figures/03_training_time-5.png results/digits/power_above.png
+	cp output/digits/figures/03_training_time-6.png results/digits/power_above.png
 	.venv/bin/study claims --write
 
 reproduce: setup  ## run the study under other threads and instruction sets; results/reproduce.md

@@ -15,6 +15,21 @@
 # %% [markdown]
 # # Does a network on a line learn low frequencies first?
 #
+# > **You will be able to** see spectral bias on a line, step by step; compute a network's tangent
+# > kernel by hand and say from it, before training, which frequencies come late; name three
+# > remedies and what they cost.
+# >
+# > **You need** PyTorch, gradient descent, the discrete Fourier transform; nothing about spectral
+# > bias.
+# >
+# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
+# > **Level**: first steps.
+# >
+# > **Words**: [spectral bias](glossary.md#spectral-bias), [NTK](glossary.md#ntk), [Fourier
+# > transform](glossary.md#fourier-transform), [residual](glossary.md#residual); all in the
+# > [glossary](glossary.md).
+
+# %% [markdown]
 # **The primer.** Before images, the smallest case that shows spectral bias: a network with one
 # input and one output fits a sum of sinusoids
 #
@@ -55,7 +70,9 @@ import seaborn as sns
 
 from lib import plots, runs, stats
 from lib.parameters import check_typed
-from notebooks.primer import OneDimensionalConfig
+from notebooks import touch
+from notebooks.by_hand import same
+from notebooks.primer import Network, OneDimensionalConfig, tangent_kernel
 from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
@@ -149,6 +166,46 @@ figure.suptitle(f"A ReLU network on the way to its target (seed {seeds[0]})")
 figure.tight_layout()
 
 # %% [markdown]
+# The same network at every logged step: **the learning front**. In the map a row is a frequency of
+# the target; dark means fitted. Beneath it, where scripts run, the slider (or Play) goes through
+# the steps: the fit, the strength of each frequency in the network's output, and the place in the
+# map.
+
+# %%
+first_run = trained[0].history
+front = first_run.pivot(index="frequency", columns="step", values="error").clip(upper=1)
+figure, ax = plots.plt.subplots()
+mesh = ax.pcolormesh(logged, range(len(low)), front, cmap="viridis", shading="nearest")
+figure.colorbar(mesh, ax=ax, label="error (1 ignored, 0 fitted)")
+ax.set(title=f"The learning front of a ReLU network (seed {seeds[0]})", xlabel="step", xscale="log")
+ax.set(ylabel="frequency (cycles)", yticks=range(len(low)), yticklabels=front.index)
+ax.grid(visible=False)
+figure.tight_layout()
+
+# %%
+output, target = arrays["output"], arrays["target"][0]
+bins = np.arange(1, min(2 * max(low), num_points // 2) + 1)
+strength = np.abs(np.fft.rfft(output))[:, bins] * 2 / num_points  # 1: as in the target
+reach, places = 1.2 * np.abs(target).max(), np.array([[step, step] for step in logged])
+span, rows = (logged[0], logged[-1]), (0.5, len(low) + 0.5)
+fit = [touch.Curve(x, target, "target", "0.7"), touch.Curve(x, output, "network", "C0")]
+of_target = touch.Curve(list(low), np.ones(len(low)), "target", "0.7", "o")
+spectrum = [of_target, touch.Curve(bins, strength, "network", "C0", "o")]
+here = [touch.Curve(places, rows, "the slider's step", "C3")]
+heat = {"heat": front.to_numpy(), "heat_x": logged, "heat_rows": tuple(front.index)}
+name = "Its error: yellow, ignored; dark, fitted"
+panels = [
+    touch.Panel("The fit", "x", "output", (-1, 1), (-reach, reach), fit),
+    touch.Panel("Its spectrum", "cycles", "amplitude", (0, bins[-1] + 1), (0, 1.5), spectrum),
+    touch.Panel(name, "step", "frequency (cycles)", span, rows, here, logx=True, **heat),
+]
+fitted = [", ".join(f"{k:g}" for k in low if front.loc[k, step] < 0.5) for step in logged]
+told = [
+    f"step {step}; cycles fitted: {some or '-'}" for step, some in zip(logged, fitted, strict=True)
+]
+touch.slider(panels, "step of training", told, pause=120)
+
+# %% [markdown]
 # Now every frequency by itself, for all seeds, with and without Fourier features. A frequency is
 # learned where its curve falls below the dashed line.
 
@@ -164,6 +221,73 @@ for ax in axes:
     ax.set(xscale="log", ylim=(0, 1.5))
 axes[0].get_legend().remove()
 axes[0].figure.tight_layout()
+
+# %% [markdown]
+# ## First principles: the kernel, by hand
+#
+# What a gradient step does to the outputs is decided by $Q = J J^\top$. For a ReLU network that is
+# a few lines of NumPy. A pass forward keeps what goes into each layer; a pass backward carries
+# along how the output changes with what comes out of it. A weight's derivative is the product of
+# the two, so for two points a layer's share of $Q$ is one product of sums. The line beneath each
+# step says whether the run, which has its kernel from automatic differentiation, has the same.
+
+# %%
+config = configs[0]  # ReLU, the first seed: its weights before the first step
+layers = [
+    (layer.weight.detach().double().numpy(), layer.bias.detach().double().numpy())
+    for layer in Network(config).layers
+]
+into = [x[:, None]]
+for weight, bias in layers[:-1]:
+    into.append(np.maximum(into[-1] @ weight.T + bias, 0))
+output = (into[-1] @ layers[-1][0].T + layers[-1][1])[:, 0]
+
+# %%
+Q, change = 0, np.ones((num_points, 1))
+for (weight, _), h in zip(reversed(layers), reversed(into), strict=True):
+    Q = Q + (change @ change.T) * (h @ h.T + 1)  # the 1 is the bias's share
+    change = (change @ weight) * (h > 0)
+in_lib = tangent_kernel(Network(config), config.points()[0])
+same("Q", Q, in_lib, within=1e-4)
+
+# %% [markdown]
+# **One sinusoid on its own** is halved after $N \ln 2 / (\eta\, v^\top Q v)$ steps.
+
+# %%
+eta = gd_lr * 2 * num_points / np.linalg.eigvalsh(Q)[-1]
+waves = config.points()[1].double().numpy()  # (points, sinusoids)
+v = waves / np.linalg.norm(waves, axis=0)
+halved = num_points * np.log(2) / (eta * (v * (Q @ v)).sum(axis=0))
+rows = histories[0]
+same("steps to the half", halved, rows["rayleigh_time"].iloc[: len(low)], within=1e-3)
+
+# %% [markdown]
+# **All together.** The residual of the linearised network shrinks step by step, by $Q$ alone. Its
+# Fourier transform says how much of each sinusoid is left.
+
+# %%
+residual, target = output - waves.sum(axis=1), np.fft.rfft(waves.sum(axis=1))[list(low)]
+left = [np.abs(np.fft.rfft(residual)[list(low)] / target)]
+for _ in range(num_steps):
+    residual = residual - eta / num_points * Q @ residual
+    left.append(np.abs(np.fft.rfft(residual)[list(low)] / target))
+logged = rows["step"].unique()
+foretold = rows["predicted_error"].to_numpy().reshape(len(logged), len(low))
+same("predicted errors", np.array(left)[logged], foretold, within=1e-3)
+
+# %%
+figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4))
+picture = axes[0].imshow(Q, cmap="viridis", extent=(-1, 1, 1, -1))
+figure.colorbar(picture, ax=axes[0])
+axes[0].set(title="The kernel before training", xlabel="x", ylabel="x'")
+axes[0].grid(visible=False)
+every = np.array(range(1, num_points // 2))
+turns = np.exp(1j * np.pi * np.outer(x + 1, every)) / num_points**0.5  # both phases at once
+axes[1].plot(every, (turns.conj() * (Q @ turns)).sum(axis=0).real, "o-", markersize=4)
+axes[1].set(title="What it does to a sinusoid", xscale="log", yscale="log")
+axes[1].set(xlabel="frequency (cycles over the line)", ylabel="v'Qv: the larger, the sooner")
+figure.suptitle(f"A ReLU network (seed {seeds[0]})")
+figure.tight_layout()
 
 # %% [markdown]
 # ## Learning times, measured and predicted

@@ -15,6 +15,22 @@
 # %% [markdown]
 # # How is the frequency of a network's function measured, and how is it not?
 #
+# > **You will be able to** turn two images and a network into one number, by hand; say why the
+# > published number hardly sees frequency, and what replaces it; test any measure on curves whose
+# > answer is known.
+# >
+# > **You need** NumPy, the discrete Fourier transform, least squares.
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: core.
+# >
+# > **Words**: [nu](glossary.md#nu), [HFF](glossary.md#hff), [leakage](glossary.md#leakage),
+# > [Nyquist](glossary.md#nyquist), [band-limited](glossary.md#band-limited), [prolate
+# > sequences](glossary.md#prolate-sequences), [power out of band](glossary.md#power-out-of-band),
+# > [floor](glossary.md#floor), [confidence interval](glossary.md#confidence-interval); all in the
+# > [glossary](glossary.md).
+
+# %% [markdown]
 # **What the paper reports.** Walk in a straight line from one test image to another and watch the
 # network's softmax $p(t)$ at points $t = 0, \Delta, 2\Delta, \dots$ ($\Delta$ in nu: one nu is one
 # unit of L2 norm in normalised pixels). The published summary of a path is the high-frequency
@@ -47,7 +63,8 @@ import torch
 from lib import data, measure, plots, resampling, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
-from notebooks import conditions
+from notebooks import conditions, touch
+from notebooks.by_hand import same
 from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
@@ -111,10 +128,14 @@ every_path = pd.concat(
 )
 
 # %% [markdown]
-# ## One look at the raw thing
+# ## First principles: from two images to one number
 #
-# Two images of different classes, the points between them, and what the first network says of each
-# point. Of all matched paths between classes it is the one whose power out of band is the median.
+# Before any library, the measure by hand: each step is a few lines of NumPy, and the line beneath
+# each step says whether `lib`, which all later notebooks call, computes the same.
+#
+# **Two images.** Of all matched paths of the first network between classes we take the one whose
+# power out of band is the median. Pixels are normalised by the mean and standard deviation of the
+# training images. The L2 distance between the two images is the path's length; its unit is one nu.
 
 
 # %%
@@ -129,34 +150,80 @@ test = data.load(dataset, num_test)
 first = every_path[(every_path["seed"] == seeds[0]) & (every_path["kind"] == "between")]
 first = first[first["correct"] == first["correct"].max()]  # all, where none is matched
 ranked = first.sort_values(measure.PRIMARY)
-chosen = ranked.iloc[len(ranked) // 2]
-forward = measure.Forward(final_network(configs[0]), test, device)
-joined = measure.join(test, [[chosen["a"], chosen["b"]]], spacing)
-((_, logits),) = measure.outputs_along(forward, joined)
-u = logits[0].double().softmax(-1).cpu().numpy()
-t = spacing * np.arange(len(u))
+pair = ranked.iloc[len(ranked) // 2][["a", "b"]].astype(int).tolist()
 
 # %%
-start, end = (test.x_test[int(chosen[which])].float() for which in ("a", "b"))
-strip = torch.cat([start + share * (end - start) for share in torch.linspace(0, 1, 7)], dim=2)
-strip = (strip / max(start.max(), end.max())).permute(1, 2, 0)
+pixels = test.x_test[pair].double().numpy()  # (2, channels, height, width)
+mean, std = (values.double().numpy()[:, None, None] for values in (test.mean, test.std))
+x0, x1 = (pixels - mean) / std
+length = np.linalg.norm(x1 - x0)
+joined = measure.join(test, [pair], spacing)
+same("length of the path (nu)", length, joined.distances[0])
+
+# %% [markdown]
+# **The points between them.** Every `spacing` nu one image, a little more of the end and a little
+# less of the start.
+
+# %%
+t = np.arange(0, length, spacing)  # nu, along the path
+points = x0 + (t / length)[:, None, None, None] * (x1 - x0)
+same("points of the path", len(t), joined.points[0])
+
+# %% [markdown]
+# **p(t) under them.** The network turns each point into logits $z$, one a class, and the softmax
+# $p_c = e^{z_c} / \sum_j e^{z_j}$ turns these into probabilities. (The network computes in single
+# precision, so the two agree to about six digits.)
+
+# %%
+with torch.inference_mode():
+    z = final_network(configs[0])(torch.from_numpy(points).float()).double().numpy()
+p = np.exp(z - z.max(axis=1, keepdims=True))  # the same softmax, and no overflow
+p = p / p.sum(axis=1, keepdims=True)
+
+forward = measure.Forward(final_network(configs[0]), test, device)
+((_, logits),) = measure.outputs_along(forward, joined)
+same("p(t) of all classes", p, logits[0].double().softmax(-1).cpu(), within=1e-4)
+
+# %%
+strip = pixels[0] + np.linspace(0, 1, 7)[:, None, None, None] * (pixels[1] - pixels[0])
+strip = np.concatenate(list(strip / pixels.max()), axis=2).transpose(1, 2, 0)
 figure, axes = plots.plt.subplots(2, 1, figsize=(8, 5), height_ratios=[1, 2])
 axes[0].imshow(strip, cmap="gray")
-axes[0].set_title("From one image to another")
+axes[0].set_title(f"From one image to another, {length:.3g} nu")
 axes[0].axis("off")
-shown = np.sort(np.argsort(u.max(0))[-4:])  # the classes that are most likely anywhere
+shown = np.sort(np.argsort(p.max(0))[-4:])  # the classes that are most likely anywhere
 for class_ in shown:
-    axes[1].plot(t, u[:, class_], color=f"C{class_}", label=f"class {class_}")
+    axes[1].plot(t, p[:, class_], color=f"C{class_}", label=f"class {class_}")
 axes[1].set(xlabel="t, along the path (nu)", ylabel="softmax p(t)")
 axes[1].legend(fontsize="small")
 figure.tight_layout()
 
 # %% [markdown]
-# **From the curve to the number.** What can a function without frequencies above $f_c$ be on an
+# **Its HFF**, the published number: the sizes of the Fourier coefficients, a mean over classes, and
+# the share of them in the upper nine tenths of the bins (without the last).
+
+# %%
+M = np.abs(np.fft.rfft(p, axis=0)).mean(axis=1)
+K = len(M)
+lowest = math.ceil(K / 10)
+hff = M[lowest : K - 1].sum() / M.sum()
+same("HFF", hff, measure.high_frequency_fraction(torch.from_numpy(p)[None])[0])
+
+# %%
+counted = (np.arange(K) >= lowest) & (np.arange(K) < K - 1)
+ax = plots.plt.subplots()[1]
+ax.vlines(range(K), M.min() / 2, M, colors=np.where(counted, "C1", "C0"), lw=3)
+ax.set(title=f"M(k): the orange ones over all are HFF = {hff:.2f}", yscale="log")
+ax.set(xlabel="bin k", ylabel="M(k), mean over classes")
+ax.figure.tight_layout()
+
+# %% [markdown]
+# **Its power out of band.** What can a function without frequencies above $f_c$ be on an
 # interval? Of all spaces of their number of dimensions, the discrete prolate spheroidal sequences
 # span it best (Slepian 1978): $2 N \Delta f_c$ of them are the band itself, two more its edge. A
-# constant and a line are added, which have no frequency at all. So that is $V$; what it leaves of
-# the curve is the residual, and $E$ is the residual's mean square.
+# constant and a line are added, which have no frequency at all. So that is $V$. A least-squares fit
+# by its columns, $V V^\top p$, is the part of the curve in the band; what it leaves is the
+# residual, and $E$ is the residual's mean square.
 
 
 # %%
@@ -168,23 +235,33 @@ def band(points, turns):
     return np.linalg.qr(np.stack(columns, axis=1))[0]
 
 
-v = band(len(u), cutoff * spacing)
-residual = u - v @ (v.T @ u)
-power = (residual**2).sum() / len(u)
-in_lib = measure.out_of_band_power(torch.from_numpy(u)[None], spacing, cutoff).item()
-floor = measure.floor(torch.from_numpy(u)[None], spacing, [cutoff]).item()
-print(f"{len(u)} points, {v.shape[1]} columns: E = {power:.3g}, by lib.measure {in_lib:.3g}")
-print(f"the same of the curve's cubic fit, its floor: {floor:.2g}")
+v = band(len(p), cutoff * spacing)
+residual = p - v @ (v.T @ p)
+power = (residual**2).sum() / len(p)
+same("E", power, measure.out_of_band_power(torch.from_numpy(p)[None], spacing, cutoff)[0])
+
+# %%
+share = power / p.var(axis=0).sum()
+same("its share", share, measure.out_of_band_share(torch.from_numpy(p)[None], spacing, cutoff)[0])
+
+# %% [markdown]
+# **Its floor.** A cubic has no high frequency, so $E$ of the path's own cubic fit is what the
+# measure would give of nothing.
+
+# %%
+cubic = np.stack([np.polyval(np.polyfit(t, one, 3), t) for one in p.T], axis=1)
+floor = ((cubic - v @ (v.T @ cubic)) ** 2).sum() / len(p)
+same("floor", floor, measure.floor(torch.from_numpy(p)[None], spacing, [cutoff])[0, 0], within=1e-4)
 
 # %%
 figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4))
 for class_ in shown:
-    axes[0].plot(t, u[:, class_], color=f"C{class_}", label=f"class {class_}")
-    axes[0].plot(t, v @ (v.T @ u[:, class_]), "k:", lw=2)
-    axes[1].plot(t, residual[:, class_], color=f"C{class_}")
-axes[0].legend(fontsize="small")
+    axes[0].plot(t, p[:, class_], color=f"C{class_}")
+    axes[0].plot(t, v @ (v.T @ p[:, class_]), "k:", lw=2)
+    axes[1].plot(t, residual[:, class_], color=f"C{class_}", label=f"class {class_}")
 axes[0].set(title=f"p(t); dotted: its part below {cutoff:g} cycles/nu", ylabel="softmax")
 axes[1].set(title=f"What is left: of all classes, E = {power:.2g}", ylabel="residual")
+axes[1].legend(fontsize="small")
 for ax in axes:
     ax.set_xlabel("t, along the path (nu)")
 figure.tight_layout()
@@ -269,6 +346,39 @@ axes[1].set_xticks(slopes, slopes)
 axes[1].minorticks_off()
 axes[1].legend(fontsize="small")
 figure.tight_layout()
+
+# %% [markdown]
+# The same to touch, for any slope in between: where scripts run, the slider makes the logistic
+# steeper. What HFF does with it, and what the power out of band does, is on the right.
+
+# %%
+steps = np.geomspace(0.1, 4, 60)  # slopes, 1/nu
+smooth = torch.sigmoid(torch.tensor(steps)[:, None] * (place - 29.5))[..., None]
+of_slopes, v = all_measures(smooth, 0.05), band(60, 0.05)
+smooth = smooth[..., 0].numpy()
+inside = smooth @ v @ v.T  # the part below the cutoff
+
+
+def followed(name, label, ylim, logy=False):
+    """A panel: a measure against the slope, and where the slider is."""
+    line = touch.Curve(steps, of_slopes[name], "", COLOURS.get(name, "C4"))
+    dot = touch.Curve(steps[:, None], of_slopes[[name]], label, COLOURS.get(name, "C4"), "o")
+    axes = "slope (1/nu)", name, (steps[0], steps[-1]), ylim
+    return touch.Panel(label, *axes, [line, dot], logx=True, logy=logy)
+
+
+curve = touch.Curve(place, smooth, "the logistic", "C0")
+below = touch.Curve(place, inside, "its part below .05 cycles/nu", "0.2", ":")
+panels = [
+    touch.Panel("A curve", "position (nu)", "output", (0, 59), (-0.2, 1.2), [curve, below]),
+    followed(HFF, "HFF: stays", (0, 0.5)),
+    followed("E", "Power out of band: follows", (1e-10, 1e-1), logy=True),
+]
+told = [
+    f"slope {slope:.2g}/nu; HFF {hff:.3f}; E {power:.2g}"
+    for slope, hff, power in zip(steps, of_slopes[HFF], of_slopes["E"], strict=True)
+]
+touch.slider(panels, "slope of the logistic", told, start=20)
 
 # %%
 logistic = at[0.05].iloc[:4]

@@ -15,6 +15,20 @@
 # %% [markdown]
 # # Does function frequency rise between classes, and fall within, as training goes on?
 #
+# > **You will be able to** follow one path, then the mean of hundreds, through training; tell more
+# > transitions from sharper ones, and confidence from shape.
+# >
+# > **You need** [notebook 01](01_measuring_frequency.ipynb) up to its section 1.
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: core.
+# >
+# > **Words**: [path](glossary.md#path), [matched paths](glossary.md#matched-paths), [between and
+# > within classes](glossary.md#between-and-within-classes), [power above
+# > f](glossary.md#power-above-f), [class changes](glossary.md#class-changes),
+# > [logits](glossary.md#logits); all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F2.** Walk in a straight line from one test image to another and watch the network's
 # output. Between two classes the output has to change; within a class it need not. The paper
 # reports that, as training goes on, the function's frequency along paths **between** classes rises,
@@ -33,6 +47,7 @@
 
 # %%
 import dataclasses
+import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,6 +58,8 @@ import torch
 from lib import data, measure, plots, runs, stats
 from lib.parameters import StudyError, check_typed
 from lib.training import TrainingConfig, checkpoint_epochs
+from notebooks import touch
+from notebooks.by_hand import same
 from study import claims, designs, provenance, verdicts
 
 # %% [markdown]
@@ -148,6 +165,49 @@ right.legend(**plots.SMALL)
 figure.tight_layout()
 
 # %% [markdown]
+# ## From one path to the mean of hundreds
+#
+# ([Notebook 01](01_measuring_frequency.ipynb) builds the number of one path by hand.) Now every
+# path that the first seed drew, under its trained network: one number each.
+
+# %%
+every_path = measure.join(images, paths[["a", "b"]].to_numpy(copy=True), spacing)
+power = np.empty(len(paths))
+for which, logits in measure.outputs_along(measure.Forward(network, images, device), every_path):
+    softmax = logits.double().softmax(-1)
+    power[which] = measure.out_of_band_power(softmax, spacing, cutoff).cpu()
+
+# %% [markdown]
+# The mean is over **matched** paths: those whose two ends are classified correctly at every epoch
+# that is compared. So the same paths, and no others, stand behind every point of the figures below.
+
+# %%
+of_seed = summary[summary["seed"] == seeds[0]]
+right = [measure.read_measurement(trained[0], e, protocol).paths["correct"] for e in epochs]
+used = np.isin(epochs, [*of_seed[of_seed["included"]]["epoch"], num_epochs])
+matched = np.all(np.array(right)[used], axis=0)
+at_end = of_seed[of_seed["epoch"] == num_epochs].set_index("kind")[measure.PRIMARY]
+for kind in measure.KINDS:
+    chosen = (paths["kind"] == kind) & matched
+    print(f"{kind} classes: {chosen.sum()} of {(paths['kind'] == kind).sum()} paths are matched")
+    same("  mean power out of band", power[chosen].mean(), at_end[kind], within=1e-4)
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharex=True, sharey=True)
+drawn = np.maximum(power, 1e-16)  # less is rounding
+bins = np.geomspace(drawn.min(), drawn.max(), 40)
+for ax, kind in zip(axes, measure.KINDS, strict=True):
+    of_kind = paths["kind"] == kind
+    ax.hist(drawn[of_kind], bins=bins, color="0.8", label="all paths")
+    ax.hist(drawn[of_kind & matched], bins=bins, color=plots.KIND_COLOURS[kind], label="matched")
+    ax.axvline(power[of_kind & matched].mean(), color="k", ls="--", label="mean of the matched")
+    ax.set(title=f"{kind} classes", xscale="log", xlabel=f"power above {cutoff:g} cycles/nu")
+    ax.legend(**plots.SMALL, loc="upper left")
+axes[0].set_ylabel("paths")
+figure.suptitle(f"One number a path: the trained network of seed {seeds[0]}")
+figure.tight_layout()
+
+# %% [markdown]
 # ## All paths
 #
 # Networks are compared only along matched paths: those whose two ends every compared network of the
@@ -182,6 +242,33 @@ axes = plots.published_and_out_of_band(after_training, "epoch", cutoff, **labels
 spectra = measure.spectra(compared, cutoff)
 note = measure.matched_counts(summary)
 grid = plots.power_above(spectra, "epoch", legend="epoch", title="Power above f", note=note)
+
+# %% [markdown]
+# The same, epoch by epoch: where scripts run, the slider moves the curves from the first epoch on.
+
+# %%
+means = spectra.groupby(["kind", "output", "epoch", "frequency"])[["power", "floor"]].mean()
+compared_epochs = sorted(spectra["epoch"].unique())
+panels = []
+for output, kind in itertools.product(measure.OUTPUTS, measure.KINDS):
+    table = means.loc[kind, output].unstack("frequency")
+    f, power = table["power"].columns.to_numpy(), table["power"].to_numpy()
+    began = touch.Curve(f, power[0], f"epoch {first}", "0.6", "--")
+    floor = touch.Curve(f, table["floor"].to_numpy(), "floor", "0", ":")
+    now = touch.Curve(f, power, "the slider's epoch", plots.KIND_COLOURS[kind])
+    together = means.xs(output, level="output")
+    limits = touch.around(together, log=True)
+    title, axes = f"{kind} classes, {measure.OUTPUTS[output]}", ("f (cycles/nu)", "power above f")
+    curves = [began, floor, now]
+    panels.append(touch.Panel(title, *axes, (f[0], f[-1]), limits, curves, logx=True, logy=True))
+told = []
+for epoch in compared_epochs:
+    at = means.xs(epoch, level="epoch").xs("softmax", level="output").groupby("kind")["power"]
+    told.append(
+        f"epoch {epoch}; softmax above {cutoff:g} cycles/nu: "
+        + ", ".join(f"{kind} {power:.2g}" for kind, power in at.first().items())
+    )
+touch.slider(panels, "epoch", told, start=len(told) - 1, pause=700)
 
 # %% [markdown]
 # Is it more transitions, or sharper ones? The class changes a path, and the power for each. The

@@ -15,6 +15,19 @@
 # %% [markdown]
 # # Do larger networks learn high frequencies faster, and do better architectures follow the trend?
 #
+# > **You will be able to** compare networks of different size and kind fairly; take locality and
+# > weight sharing apart; read a rank correlation over families for what it says.
+# >
+# > **You need** notebooks [02](02_noise_fitting.ipynb) and [03](03_training_time.ipynb).
+# >
+# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
+# > **Level**: further.
+# >
+# > **Words**: [gain](glossary.md#gain), [dose](glossary.md#dose), [rank
+# > correlation](glossary.md#rank-correlation), [permutation test](glossary.md#permutation-test);
+# > all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F3.** The paper reports that larger networks learn high frequencies faster, and that
 # across architectures better accuracy goes with higher function frequency between classes and lower
 # frequency within.

@@ -15,6 +15,18 @@
 # %% [markdown]
 # # Do more training examples raise function frequency between classes, and lower it within?
 #
+# > **You will be able to** separate more data from more training steps; turn a sweep over sizes
+# > into one slope with an interval.
+# >
+# > **You need** [notebook 03](03_training_time.ipynb).
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: further.
+# >
+# > **Words**: [dose](glossary.md#dose), [confidence interval](glossary.md#confidence-interval),
+# > [matched paths](glossary.md#matched-paths); all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F4.** The paper reports that with more training examples, function frequency along paths
 # between classes rises, and along paths within a class falls.
 #

@@ -15,6 +15,19 @@
 # %% [markdown]
 # # Do augmentations that raise accuracy raise frequency between classes, and lower it within?
 #
+# > **You will be able to** test a correlation over conditions rather than over networks; say when a
+# > treatment trains on what is measured.
+# >
+# > **You need** [notebook 03](03_training_time.ipynb).
+# >
+# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
+# > **Level**: further.
+# >
+# > **Words**: [rank correlation](glossary.md#rank-correlation), [permutation
+# > test](glossary.md#permutation-test), [variant](glossary.md#variant); all in the
+# > [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F6.** Data augmentation tells a network what should not matter. The paper reports that
 # the augmentations that help accuracy also raise function frequency between classes and lower it
 # within.

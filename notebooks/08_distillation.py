@@ -15,6 +15,18 @@
 # %% [markdown]
 # # Does self-distillation raise accuracy, and frequency between classes, and lower it within?
 #
+# > **You will be able to** test a premise before what rests on it; say why a student needs an
+# > initialisation of its own.
+# >
+# > **You need** [notebook 03](03_training_time.ipynb).
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: further.
+# >
+# > **Words**: [verdict](glossary.md#verdict), [seed](glossary.md#seed),
+# > [softmax](glossary.md#softmax); all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F7.** Train a network; then train another of the same architecture on the first one's
 # outputs, and so on for a few generations. With weight $\alpha$ on the true labels $y$ and the
 # teacher's softmax $q(x)$ (temperature 1),

@@ -15,6 +15,18 @@
 # %% [markdown]
 # # Are waves along low-frequency image directions fitted more readily than along high ones?
 #
+# > **You will be able to** tell the frequency of a function from the frequency of an image; set
+# > waves to equal periods; take a second explanation apart by whitening.
+# >
+# > **You need** [notebook 02](02_noise_fitting.ipynb), the two-dimensional Fourier transform.
+# >
+# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
+# > **Level**: advanced.
+# >
+# > **Words**: [label wave](glossary.md#label-wave), [periods](glossary.md#periods),
+# > [gain](glossary.md#gain); all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F8.** A function of an image has a frequency; so has the image. Let the label wave run
 # along one direction $u$ of pixel space, a Fourier basis image of low or high spatial frequency:
 #

@@ -15,6 +15,19 @@
 # %% [markdown]
 # # Does perturbing images with a spectrum of f or 1/f move the frequency of the learned function?
 #
+# > **You will be able to** choose the control that leaves only the effect in question; say what "no
+# > effect" means by an interval.
+# >
+# > **You need** [notebook 03](03_training_time.ipynb); [09](09_image_frequency.ipynb) for image
+# > frequency.
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: further.
+# >
+# > **Words**: [label smoothing](glossary.md#label-smoothing), [control](glossary.md#control),
+# > [verdict](glossary.md#verdict); all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F9.** As augmentation, the released code adds a fixed pattern $\delta$ of length
 # $\epsilon$ nu to training images and smooths their labels by one half:
 #

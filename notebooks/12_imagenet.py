@@ -15,6 +15,18 @@
 # %% [markdown]
 # # Do networks for ImageNet show the bias, and higher frequency within more diverse classes?
 #
+# > **You will be able to** measure networks that others trained, on a folder of photos; say how
+# > little ten classes can decide.
+# >
+# > **You need** [notebook 11](11_class_diversity.ipynb).
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: advanced.
+# >
+# > **Words**: [rank correlation](glossary.md#rank-correlation), [path](glossary.md#path),
+# > [nu](glossary.md#nu); all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F10.** The paper finds spectral bias in networks trained on ImageNet too, and that
 # function frequency along paths *within* a class is higher for classes whose images are more
 # diverse. With $d_c$ a measure of the diversity of class $c$ and $E_c$ the mean power of a

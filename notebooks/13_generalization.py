@@ -15,6 +15,20 @@
 # %% [markdown]
 # # Over all interventions: do better networks have higher frequency, and lower within classes?
 #
+# > **You will be able to** pool interventions without pooling their confounds; say over what a
+# > correlation is, and what may be permuted.
+# >
+# > **You need** one of notebooks [04](04_architecture.ipynb) to [08](08_distillation.ipynb), better
+# > three.
+# >
+# > **Takes** about 3 minutes with digits on two cores, less where its networks are in the store.
+# > **Level**: advanced.
+# >
+# > **Words**: [permutation test](glossary.md#permutation-test), [rank
+# > correlation](glossary.md#rank-correlation), [primary claim](glossary.md#primary-claim), [false
+# > discovery rate](glossary.md#false-discovery-rate); all in the [glossary](glossary.md).
+
+# %% [markdown]
 # **Finding F11.** Over all interventions together, the paper concludes, networks that generalise
 # better have higher function frequency overall (between classes), and lower frequency near the
 # examples of a class (within classes).

@@ -15,6 +15,19 @@
 # %% [markdown]
 # # Is your network's function of higher frequency than another's?
 #
+# > **You will be able to** check an instrument on functions of known frequency; measure a network
+# > of your own beside reference networks.
+# >
+# > **You need** [notebook 01](01_measuring_frequency.ipynb); a callable PyTorch network.
+# >
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Level**: further.
+# >
+# > **Words**: [power out of band](glossary.md#power-out-of-band), [aliasing](glossary.md#aliasing),
+# > [matched paths](glossary.md#matched-paths), [floor](glossary.md#floor); all in the
+# > [glossary](glossary.md).
+
+# %% [markdown]
 # **What the paper reports** is about networks that were trained for it. This notebook measures one
 # that was not: any callable from images $(n, C, H, W)$ to logits $(n, \text{classes})$, on any
 # dataset of `lib.data`. It asks whether your network differs from a reference network of this study
