@@ -66,7 +66,7 @@ def _edition(name: str, text: str):
         from study import editions
 
         names = [profiles.notebook_named(one) for one in notebooks or profiles.notebook_names()]
-        files = [profiles.notebook_file(one) for one in names]
+        files = [*map(profiles.notebook_file, names)]
         editions.write(name, names, places.output_folder(ROOT, name, files, [], out))
         print(f"{len(names)} files are in {out}")
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_markdown_cell, new_notebook
 
 DECK = Path(__file__).with_name(
     "deck"
@@ -21,8 +21,8 @@ def picture(formula: str, display: bool) -> str:
     """HTML of a formula in TeX, an SVG in it; where matplotlib cannot draw it, its source."""
     from matplotlib import font_manager, mathtext
 
-    source, drawn = " ".join(formula.split()), io.BytesIO()
-    text, alt, size = source, html.escape(source), font_manager.FontProperties(size=10)
+    text, drawn = " ".join(formula.split()), io.BytesIO()
+    alt, size = html.escape(text), font_manager.FontProperties(size=10)
     for pattern, instead in json.loads((DECK / "tex.json").read_text()).items():
         text = re.sub(pattern, instead, text)
     try:
@@ -45,13 +45,13 @@ def page(notebook: nbformat.NotebookNode, name: str) -> str:
     heading, formula = text.splitlines()[0], re.search(r"\$\$.+?\$\$", text, re.DOTALL)
     cells = [_slide(f"{heading}\n\n{formula[0] if formula else ''}")]
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
+        tags, is_text = cell.metadata.get("tags", ()), cell.cell_type == "markdown"
+        if is_text and "exercise" not in tags:
             heading = [heading, *re.findall(r"^##+ .+$", cell.source, re.MULTILINE)][-1]
-        if "slide" in cell.metadata.get("tags", ()):
-            of_code = cell.cell_type == "code"
-            cells += [_slide(heading), cell] if of_code else [_slide(cell.source)]
+        if "slide" in tags:
+            cells += [_slide(cell.source)] if is_text else [_slide(heading), cell]
     exporter = SlidesExporter(template_name="deck", extra_template_basedirs=[str(DECK.parent)])
-    deck = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
+    deck = new_notebook(cells=cells, metadata=notebook.metadata)
     return exporter.from_notebook_node(deck, {"metadata": {"name": name}})[0]
 
 
