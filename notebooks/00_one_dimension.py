@@ -151,7 +151,7 @@ history = pd.concat(histories, ignore_index=True)
 #
 # One ReLU network, four moments. The grey line is the target.
 
-# %%
+# %% tags=["slide"]
 arrays, logged = trained[0].arrays(), trained[0].history["step"].unique()
 x = np.arange(num_points) * 2 / num_points - 1
 figure, axes = plots.plt.subplots(1, 4, figsize=(13, 3.6), sharey=True)
@@ -209,7 +209,34 @@ touch.slider(panels, "step of training", told, pause=120)
 # Now every frequency by itself, for all seeds, with and without Fourier features. A frequency is
 # learned where its curve falls below the dashed line.
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 0.1 (predict)
+#
+# Before you run the next cell: in which order do the errors of the ReLU network fall below the
+# dashed line, and how far apart? Will Fourier features turn the order round, keep it, or draw the
+# curves together? Sketch both panels.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# The loss weighs every sinusoid alike. What does the kernel of each network say of slow and of fast
+# ones?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# Nothing in the loss orders the sinusoids; the kernel does. A ReLU network's kernel varies slowly
+# along the line, so its large eigenvalues belong to slow functions, and the slow sinusoid falls
+# first, the fast ones later by large factors (hence the logarithmic axis). Fourier features change
+# the kernel, not the target: as far as their frequencies cover the target's, its eigenvalues are
+# alike there, and the curves draw together. They need not change places. A prediction that gave
+# only the order, and not the distance, is half of one.
+#
+# </details>
+
+# %% tags=["slide"]
 descent_arms = ["ReLU, low", "Fourier features, low"]
 label = "error (1 ignored, 0 fitted)"
 panels = [(history[history["arm"] == arm], "error", arm, label) for arm in descent_arms]
@@ -314,7 +341,7 @@ times = reached.groupby(by, sort=False).min().reset_index()
 descended = times[times["arm"].isin(descent_arms)]
 descended.drop(columns="seed").groupby(["arm", "frequency"], sort=False).median().round(0)
 
-# %%
+# %% tags=["slide"]
 predictions = ["predicted, linearised network", "predicted, single sinusoid"]
 long = descended.melt(by, ["measured", *predictions], "time", "steps")
 label = "learning time (steps)"
@@ -419,7 +446,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 text, count = {said: found[1] for said, found in tests.items()}, of_relu["seed"].nunique()
 in_order = {
     name: of_relu.sort_values([name, "measured"])
@@ -473,16 +500,63 @@ print(f"WINNER's last error is {ends.iloc[0]:.2g} at the points, {ends.iloc[1]:.
 # %% [markdown]
 # ## Exercises
 #
-# 1. $\sigma$ sets the range of frequencies that Fourier features offer. Make it eight times smaller
-#    and eight times larger. What happens to the learning times, and what happens between the
-#    points?
-# 2. Move SIREN's target of high frequencies down towards zero, its spacing unchanged. How does the
-#    step by which it is learned depend on frequency? (A network that has not learned it by the end
-#    shows the last step.)
-# 3. Give WINNER's first layer ten times the noise. Compare the error at the points with the one
-#    between them.
+# Exercise 0.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 0.2 (implement)
+#
+# Write the two measures of this notebook: $\text{amplitude}_k = |F_k| / |Y_k|$ and $\text{error}_k
+# = |F_k - Y_k| / |Y_k|$. The check holds a sinusoid of the right size at the wrong place, where
+# they differ.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# On equally spaced points over whole cycles, `np.fft.rfft(values)[k]` is the part of `values` with
+# $k$ cycles.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def amplitude_and_error(output, target, cycles):
+    """|F| / |Y| and |F - Y| / |Y| at a whole number of cycles; output, target: (points,)."""
+    # transform both, take one bin of each: complex numbers, whose difference has a phase too
+    ### BEGIN SOLUTION
+    of_output, of_target = (np.fft.rfft(values)[cycles] for values in (output, target))
+    return abs(of_output) / abs(of_target), abs(of_output - of_target) / abs(of_target)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+turns = 2 * np.pi * np.arange(64) / 64
+both_waves = np.sin(3 * turns) + np.sin(9 * turns)
+found = amplitude_and_error(both_waves, both_waves, 3)
+assert np.allclose(found, (1, 0)), f"the target itself has amplitude 1 and error 0, not {found}"
+found = amplitude_and_error(np.sin(3 * turns), both_waves, 9)
+assert np.allclose(found, (0, 1)), f"a missing sinusoid: amplitude 0 and error 1, not {found}"
+found = amplitude_and_error(np.cos(3 * turns), both_waves, 3)
+assert np.allclose(found, (1, 2**0.5)), f"a quarter of a cycle late: 1 and 1.41, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 0.3 (vary)
+#
+# $\sigma$ sets the range of frequencies that Fourier features offer. Make it eight times smaller
+# and eight times larger. What happens to the learning times, and what happens between the points?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Copy the arm "Fourier features, low" with another `sigma`, and read `error_between` at the last
+# step.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 arm = arms["Fourier features, low"]
 scales = [{**arm, "sigma": sigma * factor} for factor in (1 / 8, 1, 8)]
 extra = runs.sweep([OneDimensionalConfig(**scale, seed=seeds[0]) for scale in scales], device)
@@ -493,7 +567,32 @@ learned = answer.groupby(["sigma", "frequency"])["learned"].min().groupby("sigma
 at_end["first learned"], at_end["last learned"] = learned.min(), learned.max()
 at_end.round(2)
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A small $\sigma$ offers slow features only: the kernel falls off slowly with distance, fast
+# sinusoids lie along small eigenvalues, and the order of a plain network comes back. A large one
+# spreads the eigenvalues over more frequencies than the points resolve: the learning times draw
+# together, and the network may do anything *between* the points, since nothing in the loss speaks
+# of them. The two ends are the two ways to be wrong: biased towards slow, and free to be fast.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 0.4 (vary)
+#
+# Move SIREN's target of high frequencies down towards zero, its spacing unchanged. How does the
+# step by which it is learned depend on frequency? (A network that has not learned it by the end
+# shows the last step.)
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Take the same number of cycles away from each of `high`, and train the arm "SIREN, high" on each.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 shifts = [min(high) * part // 6 for part in (5, 4, 2, 0)]
 targets = [tuple(k - shift for k in high) for shift in shifts]
 moved = [{**arms["SIREN, high"], "frequencies": target} for target in targets]
@@ -503,13 +602,49 @@ for target, run in zip(targets, extra, strict=True):
     learned = worst.index[worst < 0.5]
     print(f"{target}: learned by step {min(learned, default=num_siren_steps)}")
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# The first layer's factor of 30 sets a band of frequencies that SIREN offers from the start. Within
+# and near it a target is learned at once; beyond it the weights have first to grow, and the plateau
+# lengthens with the distance. So SIREN has a bias too, towards its own band instead of towards
+# zero. "Fails" and "is late" are told apart only by training on.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 0.5 (think)
+#
+# WINNER adds noise to the weights. Give its first layer ten times the noise: what would you expect
+# of the error at the points, and of that between them? Say why before you run it, and which of the
+# two a *test* error is like.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Noise in the first layer is a wider band of frequencies to choose from. Which functions pass
+# through all points?
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 noisier = [{**arms["WINNER, high"], "first_noise": first_noise * factor} for factor in (1, 10)]
 extra = runs.sweep([OneDimensionalConfig(**arm, seed=seeds[0]) for arm in noisier], device)
 for factor, run in zip((1, 10), extra, strict=True):
     end = run.history.tail(len(high))[["error", "error_between"]].mean()
     at, between = end["error"], end["error_between"]
     print(f"noise x {factor}: error {at:.2f} at the points, {between:.2f} between them")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# With more noise every frequency is on offer, so the points are fitted whatever the target is: the
+# error at the points says little. But many functions of high frequency pass through the same
+# points, and the one that is found is nearest to the noisy start, not to the target: the error
+# between the points grows. That one is like a test error. A bias towards low frequencies is what
+# makes a network guess well between its data; without it, fitting is easy and means nothing.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -253,7 +253,7 @@ cubic = np.stack([np.polyval(np.polyfit(t, one, 3), t) for one in p.T], axis=1)
 floor = ((cubic - v @ (v.T @ cubic)) ** 2).sum() / len(p)
 same("floor", floor, measure.floor(torch.from_numpy(p)[None], spacing, [cutoff])[0, 0], within=1e-4)
 
-# %%
+# %% tags=["slide"]
 figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4))
 for class_ in shown:
     axes[0].plot(t, p[:, class_], color=f"C{class_}")
@@ -332,7 +332,33 @@ table = at[0.05].drop(columns="E").join(at[0.1][SHARE].rename(f"{SHARE}, .1"))
 # NBVAL_CHECK_OUTPUT
 print(table.map("{:.2g}".format).to_string())
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 1.1 (predict)
+#
+# A logistic curve becomes ten times steeper. Which of the four measures in the table will see it,
+# and by about what factor: HFF, the line-detrended share, the Hann share, the share out of band?
+# Predict the right panel of the next figure before you run it, without a look at the table.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# A Fourier transform takes the path for one period of a periodic signal. How large is the jump from
+# its end back to its start, at each slope?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# HFF hardly moves: at every slope the path ends elsewhere than it began, and the jump from end to
+# start, the same for all, makes nearly all of what it counts. The line-detrended share loses the
+# jump and keeps a kink, and moves some. The Hann share and the share out of band see the steepness,
+# because they look at the transition and not at the ends. The lesson is not which is larger but
+# which one *follows* the thing that was changed.
+#
+# </details>
+
+# %% tags=["slide"]
 figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4))
 for name in ("logistic, slope 0.2", "logistic, slope 2", "parabola", "cubic", "step"):
     axes[0].plot(place, known[name], label=name)
@@ -530,7 +556,7 @@ for multiple in multiples:
 transfer = pd.DataFrame(rows, index=multiples)
 transfer.loc[[0.5, 0.8, 1.0, 1.25, 1.5, 2.0]].map("{:.2g}".format)
 
-# %%
+# %% tags=["slide"]
 figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4), sharex=True)
 for ax, scale in zip(axes, ("linear", "log"), strict=True):
     for name in (HFF, LINE, SHARE):
@@ -832,7 +858,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 exact = [claim for claim in claimed if claim.decimals is not None]
 missed = [claim.statement for claim in exact if claim.effect.reason]
 print(f"Of {len(exact)} exact statements {len(exact) - len(missed)} hold.", "; ".join(missed))
@@ -860,24 +886,122 @@ for claim in claimed:
 # $E$ is not free of choices. It grows with the height of a transition as well as with its
 # steepness, so the later notebooks also give class changes a path, $E$ for each of them, the share,
 # and standardised logits; the twelve variants of a verdict are these.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. What is the share out of band of white noise? Count dimensions first.
-# 2. What is the HFF of a straight ramp, and of a step near one end? What is the share out of band?
-# 3. Why may a path not be shorter than two periods of the cutoff? Ask the measure for less.
+# Exercise 1.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 1.2 (implement)
+#
+# Write the published HFF of one path, from the formula at the top. The check compares it with `lib`
+# on curves of several lengths.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# $K$ is the number of bins of `rfft`, $N/2 + 1$ for an even $N$; in the numerator the last bin is
+# missing, and $\lceil K/10 \rceil$ is `-(-K // 10)`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def published_hff(softmax):
+    """HFF of one path; softmax: (points, classes), real."""
+    # the magnitudes of all bins, their mean over classes, then two sums
+    ### BEGIN SOLUTION
+    magnitude = np.abs(np.fft.rfft(softmax, axis=0)).mean(axis=1)
+    return magnitude[-(-len(magnitude) // 10) : -1].sum() / magnitude.sum()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+import torch
+
+from lib import measure
+
+for number_of_points in (24, 60, 61, 128):
+    example = np.random.default_rng(0).dirichlet(np.ones(5), number_of_points)
+    right = measure.high_frequency_fraction(torch.from_numpy(example)[None]).item()
+    found = published_hff(example)
+    assert np.isclose(found, right), f"{number_of_points} points: {right:.4f}, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 1.3 (think)
+#
+# What is the share out of band of white noise? Count dimensions first, then simulate it.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# White noise has as much variance along every orthonormal direction. How many does $V$ take away,
+# and how many does the variance itself leave out?
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 noise = torch.randn(2000, 60, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 columns = band(60, 0.05).shape[1]
 print(f"{measure.out_of_band_share(noise, 1.0, 0.05).mean():.3f}, by dimensions")
 print(f"{(60 - columns) / 59:.3f} (60 points less {columns} columns, over 60 less the mean)")
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Each of the $N$ directions carries the same variance. The residual has the $N$ less the columns of
+# $V$ that are left, the variance all but the mean's: the share is about $(N - \text{columns}) / (N
+# - 1)$. So even noise does not score 1, a share has a ceiling below 1, and the ceiling falls as the
+# cutoff rises: shares at two cutoffs are not on one scale.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 1.4 (vary)
+#
+# Vary the curve: a straight ramp, and a step near one end instead of in the middle. What is the HFF
+# of each, and what the share out of band?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `all_measures` takes curves of shape (paths, points, classes).
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 ramp_and_step = torch.stack([place / 59, (place >= 55).double()])[..., None]
 all_measures(ramp_and_step, 0.05).set_index(pd.Index(["ramp", "step at 55"])).round(4)
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# The ramp, a function without any frequency, has an HFF like a step's in the middle: it too ends
+# elsewhere than it began. Moving the step to the end changes HFF, since DC is in its denominator
+# and shrinks, although the function is as steep as before. The share out of band of the ramp is
+# zero by construction, as the line is a column of $V$; the step's is large wherever it stands.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 1.5 (think)
+#
+# Why may a path not be shorter than two periods of the cutoff? Ask the measure for less, and
+# explain what it would have to tell apart.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# How many columns has $V$, and how many points are there?
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 try:
     dataclasses.replace(protocol, cutoff=0.2 / spacing)
 except ValueError as error:
@@ -886,6 +1010,17 @@ try:
     measure.out_of_band_power(curves[:, :30], 1.0, 0.05)
 except ValueError as error:
     print(error)
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# On an interval of length $L$ functions below $f_c$ span about $2 L f_c$ dimensions, and a
+# constant, a line and the edge of the band come on top. On a short path these few columns hold
+# nearly anything that is smooth on it: "slow" and "fast" cannot be told apart in less than about
+# two periods, with any measure. At the other end, with columns for half of the points, little is
+# left to be residual. The measure refuses both, in place of giving a number that means nothing.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -151,7 +151,7 @@ for frequency in (frequencies[0], frequencies[-1]):
     s = wave("radial", frequency, images.image_shape)(normalized)
     labels[frequency] = 1 - (1 - 1 / images.num_classes) * smoothing(s, amplitude).numpy()
 
-# %%
+# %% tags=["slide"]
 figure, ax = plt.subplots(figsize=(9, 4.5))
 for frequency, label in labels.items():
     colour, name = colours[frequency], f"{frequency:g} cycles/nu"
@@ -206,7 +206,32 @@ fits, nulls = measure.fitting(waves), measure.null(waves)
 # with the control of another seed in place of the wave's run. A wave whose curve stays in it is
 # treated as if its noise were even: the network has learned the wave's mean, not the wave.
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 2.1 (predict)
+#
+# The next figure has one curve of gain a wave, and a grey band: what the gain is without any wave.
+# Which waves leave the band, in which order, and where does each end by the last epoch? What would
+# a network without spectral bias show?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Read the column of periods above: how many periods does each wave have across the images?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# With a bias towards low frequencies the slow waves leave the band first and climb highest, the
+# faster ones later and less, and the fastest may stay inside to the end: the network then treats
+# their noise as if it were even. A network without the bias would lift all curves together, since
+# every wave disturbs the labels by the same amount. A curve inside the band is no proof that a wave
+# can't be learned, only that it was not, in this time.
+#
+# </details>
+
+# %% tags=["slide"]
 ax = plt.subplots()[1]
 plots.null_band(ax, measure.null_band(nulls, ["epoch"]), "epoch")
 gained = "gain (0: no wave, 1: fitted)"
@@ -261,7 +286,7 @@ summary.groupby("frequency")[columns].mean().map("{:.3g}".format)
 # period.
 
 
-# %%
+# %% tags=["slide"]
 def by_frequency(ax, column: str, title: str, unit: str) -> None:
     """One line a seed of a column of `summary`; the axis gives periods below the frequencies."""
     lines = {"units": "seed", "estimator": None, "lw": 1, "marker": "o"}
@@ -386,7 +411,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed))
 
 # %% [markdown]
@@ -401,21 +426,95 @@ print(verdicts.answer(claimed))
 #
 # Mind the horizontal axis: frequency means little without the range of the wave's argument. Periods
 # carry over between datasets, cycles per nu do not.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. A network can only fit a wave that its inputs let it see. How many training images are there
-#    per period of the fastest wave, along the norm?
-# 2. Uniform smoothing has an ideal output. Which value of noise fitting does a network reach that
-#    outputs the smoothed label exactly, on every test image? How near does the control come?
-# 3. Why not leave the control out, and take the slope of $p^{\text{wave}}$ alone? Look at what it
-#    would be for the controls themselves.
+# Exercise 2.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
-inside = num_train * 0.98 / (max(frequencies) * (high - low))
-print(f"about {inside:.0f} training images in each period of the fastest wave")
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2.2 (implement)
+#
+# Write the gain: the least-squares slope, over images, of $p^{\text{wave}} - p^{\text{control}}$ on
+# the noisy label $\tilde y$.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# The slope of $d$ on $y$ is $\sum (y - \bar y)\, d \,/ \sum (y - \bar y)^2$.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def gain_of(of_wave, of_control, label):
+    """The gain of one epoch; all (images,): probabilities of the true class, its noisy label."""
+    # centre the label; the difference need not be centred as well
+    ### BEGIN SOLUTION
+    centred = label - label.mean()
+    return centred @ (of_wave - of_control) / (centred @ centred)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+drawn = np.random.default_rng(0)
+noisy_label, without_wave = drawn.uniform(0.3, 1.0, 400), drawn.uniform(0.5, 0.7, 400)
+found = gain_of(without_wave, without_wave, noisy_label)
+assert np.isclose(found, 0), f"no more than its control: 0, not {found}"
+found = gain_of(without_wave + 0.5 * noisy_label, without_wave, noisy_label)
+assert np.isclose(found, 0.5), f"half of the wave beyond the control: 0.5, not {found}"
+found = gain_of(without_wave + 0.2, without_wave, noisy_label)
+assert np.isclose(found, 0), f"more confident everywhere is no wave: 0, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2.3 (vary)
+#
+# A network can only fit a wave that its images let it see. Vary the number of training images: how
+# many of them are there per period of the fastest wave, along the norm, with all, half and a tenth?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# 98 % of the norms lie between `low` and `high`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+for images_seen in (num_train, num_train // 2, num_train // 10):
+    inside = images_seen * 0.98 / (max(frequencies) * (high - low))
+    print(f"{images_seen} images: about {inside:.0f} in each period of the fastest wave")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Two images a period are the least by which a wave is seen at all, if the norm were all that an
+# image is. But the images lie in many dimensions, and two of the same norm may be far apart: a
+# network that fits every image by itself would need no wave. So a number well above two says that
+# the *data* would allow the fast wave; that it is not fitted is then a matter of the network and
+# its training. Where the number comes down to a few, the reason is open.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2.4 (think)
+#
+# Uniform smoothing has an ideal output. Which value of noise fitting does a network reach that
+# outputs the smoothed label exactly, on every test image? How near does the control come, and why
+# not all the way?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Its probabilities are two numbers: that of the true class, $1 - A (1 - 1/C)$, and that of each
+# other, $A / C$.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 right = 1 - amplitude * (1 - 1 / images.num_classes)
 wrong = amplitude / images.num_classes
 clean = -np.log(right)
@@ -423,12 +522,47 @@ noisy = -(right * np.log(right) + (images.num_classes - 1) * wrong * np.log(wron
 print(f"CE(clean) - CE(noisy) = {clean:.2f} - {noisy:.2f} = {clean - noisy:.2f} nats")
 print(f"the controls at the end: {control.iloc[-1]:.2f} nats")
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# The ideal is negative although the network is perfect: its cross-entropy on noisy labels is their
+# entropy, which nothing can undercut. So a negative noise fitting is not a failure to fit. Controls
+# fall short of it where they are wrong, or more or less sure than the label says. This is why a
+# wave's minimum has a meaning only beside its control's.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2.5 (think)
+#
+# Why not leave the control out, and take the slope of $p^{\text{wave}}$ alone? Look at what it
+# would be for the controls themselves, and say when that could be mistaken for a wave that was
+# learned.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Confidence depends on the norm of an image, and so does the wave.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 controls = runs.sweep([config.control() for config in waves[: len(seeds)]], device)
 probabilities = np.exp([run.arrays()["log_true"][-1].astype(float) for run in controls])
 for frequency, label in labels.items():
     alone = measure.gain(probabilities, np.zeros_like(probabilities), label)
     print(f"{frequency:g} cycles/nu: {alone.min():.2f} to {alone.max():.2f} over seeds")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A network that never saw a wave has a slope, too, whenever something else that goes with the norm
+# makes it more or less sure: faint images, hard classes. The slower the wave, the more of such a
+# trend it resembles, so the error is largest for the very waves that are said to be learned best.
+# Subtracting a control of the same seed takes away whatever both networks share. Where the slopes
+# printed here are small, the control was cheap insurance; on other images it is not.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -115,7 +115,7 @@ summary = measure.sweep(configs, protocol, device, epochs)
 # Before any mean, one path of one network: the first between two classes whose ends the trained
 # network of the first seed classifies correctly (the first of all, if there is none).
 
-# %%
+# %% tags=["slide"]
 images = data.load(dataset, num_test)
 paths = measure.read_measurement(trained[0], num_epochs, protocol).paths
 between = paths[paths["kind"] == "between"].sort_values("correct", ascending=False, kind="stable")
@@ -151,7 +151,7 @@ for epoch in epochs:
     numbers.append({"epoch": epoch, "power": power, "floor": floor})
 curves, numbers = pd.concat(curves, ignore_index=True), pd.DataFrame(numbers)
 
-# %%
+# %% tags=["slide"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
 palette = sns.color_palette("viridis", len(epochs))
 sns.lineplot(curves, x="t", y="p", hue="epoch", palette=palette, legend="full", ax=left)
@@ -227,7 +227,34 @@ history = pd.concat([run.history for run in trained], ignore_index=True)
 labels = {"xlabel": "epoch", "ylabel": "test accuracy", "title": "Test accuracy over training"}
 ax = plots.over_seeds(history, "epoch", "test_accuracy", marker="", **labels)
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 3.1 (predict)
+#
+# Sketch four curves over epochs before you run the next cell: between and within classes, by the
+# published HFF over all paths and by the power out of band over matched paths. Where do you expect
+# the two measures to disagree?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Between classes there is always a transition, and HFF counts transitions. What happens to wrong
+# ends within classes as accuracy rises?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# HFF between classes can hardly move: there is one transition from the start, and HFF gives about
+# the same for any. HFF within classes falls as accuracy rises, because it counts the paths with a
+# wrong end. The power between classes can rise without a new transition, as the softmax sharpens.
+# Within, over matched paths, wrong ends are gone from the start, and what is left may fall by
+# saturation: a sure softmax is flat. If you predicted the same for both measures, ask what each
+# would do of a network that only grows more confident.
+#
+# </details>
+
+# %% tags=["slide"]
 after_training = summary[summary["epoch"] > 0]
 labels = {"xlabel": "epoch", "logx": True, "title": "Over training"}
 axes = plots.published_and_out_of_band(after_training, "epoch", cutoff, **labels)
@@ -238,7 +265,7 @@ axes = plots.published_and_out_of_band(after_training, "epoch", cutoff, **labels
 # logits keep their shape; logits in units of their own standard deviation do not. So both are
 # shown.
 
-# %%
+# %% tags=["slide"]
 spectra = measure.spectra(compared, cutoff)
 note = measure.matched_counts(summary)
 grid = plots.power_above(spectra, "epoch", legend="epoch", title="Power above f", note=note)
@@ -397,7 +424,7 @@ for kind, softmax, logits in zip(measure.KINDS, claimed[:2], claimed[2:4], stric
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed))
 
 # %% [markdown]
@@ -432,27 +459,133 @@ for name, rows in (("all", of_within), ("trained", of_within[of_within["epoch"] 
 # %% [markdown]
 # ## Exercises
 #
-# 1. How much of the published measure is the mere presence of a transition? Compare, over paths
-#    within classes at the last epoch, the mean HFF of those whose two ends are classified
-#    correctly with that of the others.
-# 2. How much hangs on the first checkpoint? Take each of the others for it.
-# 3. Total variation needs no cutoff. Does it tell the same story?
+# Exercise 3.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
-at_end = [measure.read_measurement(run, num_epochs, protocol).paths for run in trained]
-within = pd.concat(at_end).query("kind == 'within'")
-print(within.groupby("correct")["hff"].agg(["size", "mean"]).round(3))
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.2 (implement)
+#
+# Write the choice of matched paths: those whose two ends *every* compared network classifies
+# correctly, and no path at all for a network far behind the best.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# First find the networks that are compared, then ask for all of them at both ends.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def matched(starts, ends, accuracy, least=0.6):
+    """Which paths count, (paths,) of bool. starts, ends: (networks, paths) of bool, whether an end
+    is classified correctly; accuracy: (networks,); least: share of the best one's accuracy."""
+    # a network below `least` times the best accuracy has no say
+    ### BEGIN SOLUTION
+    compared_ones = np.asarray(accuracy) >= least * np.max(accuracy)
+    return (starts & ends)[compared_ones].all(axis=0)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+right_starts = np.array([[True, True, False, True], [True, True, True, True], [False] * 4])
+right_ends = np.array([[True, True, True, True], [True, False, True, True], [False] * 4])
+found = matched(right_starts, right_ends, [0.9, 0.95, 0.1]).tolist()
+assert found == [True, False, False, True], f"the third network has no say: not {found}"
+found = matched(right_starts, right_ends, [0.9, 0.95, 0.9]).tolist()
+assert found == [False] * 4, f"now it has one, and no path is left: not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.3 (vary)
+#
+# How much hangs on the first checkpoint? Take each of the others for it.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `design` compares the last with the first epoch of the rows it is given.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 for start in sorted(compared["epoch"].unique())[:-1]:
     for kind, rows in clear[clear["epoch"] >= start].groupby("kind"):
         effect, text = design(rows, measure.PRIMARY)
         print(f"{kind}: {text}{effect.reason and f' ({effect.reason})'}")
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A ratio of the last to the first checkpoint holds all that happens between them, and most happens
+# early: from a later start the ratio shrinks towards 1, and may no longer be decided. That is no
+# contradiction. "Rises with training" is a statement about an interval of time, so it has to say
+# which; here the first checkpoint that is accurate enough to be compared, which is a rule and not a
+# choice made afterwards.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.4 (think)
+#
+# How much of the published measure is the mere presence of a transition? Compare, over paths within
+# classes at the last epoch, the mean HFF of those whose two ends are classified correctly with that
+# of the others. What follows for "HFF within classes falls with training"?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `measure.read_measurement(run, num_epochs, protocol).paths` has a column `correct`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+at_end = [measure.read_measurement(run, num_epochs, protocol).paths for run in trained]
+within = pd.concat(at_end).query("kind == 'within'")
+print(within.groupby("correct")["hff"].agg(["size", "mean"]).round(3))
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Paths with a wrong end have a transition, and an HFF near that of any transition; the others have
+# none, and an HFF near 0. So the mean HFF within classes is about the share of wrong paths times a
+# constant. "It falls with training" then says that accuracy rises, which nobody doubted. It is not
+# wrong; it is not a statement about frequency.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.5 (extend)
+#
+# Total variation needs no cutoff. Add it as a measure: a figure over epochs, and the ratio of the
+# last to the first checkpoint with its interval. Does it tell the same story? What can it not see?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# The tables have a column `variation`; `design(rows, column)` returns an effect and its text.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 labels = {"xlabel": "epoch", "ylabel": "total variation of the softmax", "legend": "path"}
 labels |= {"title": "Total variation along matched paths", "logx": True}
 ax = plots.over_seeds(compared, "epoch", "variation", "kind", **labels)
+for kind, rows in compared.groupby("kind"):
+    print(f"{kind}: {design(rows, 'variation')[1]}")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Total variation is the distance that the softmax covers: one full transition counts the same
+# whether it is steep or slow. So it sees transitions that appear, vanish or grow higher, and not
+# those that only sharpen: where power rises and variation does not, transitions became steeper. A
+# new measure is a new claim: whoever adds one after having seen the results describes, and does not
+# test.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -140,7 +140,7 @@ trained = runs.sweep([*by_width, *controls, *by_family], device)
 # %% [markdown]
 # ## Width: how fast is the wave learned?
 
-# %%
+# %% tags=["slide"]
 fits = measure.fitting(by_width).assign(size=lambda rows: rows["model"].map(sizes))
 nulls = measure.null(by_width).assign(size=lambda rows: rows["model"].map(sizes))
 waves = measure.wave_summary(fits, ["model", "size", "seed"])
@@ -175,7 +175,7 @@ summary = measure.sweep(by_family, protocol, device)
 print(measure.matched_counts(summary))
 print(measure.left_out(summary, "model"))
 
-# %%
+# %% tags=["slide"]
 title = f"One point a family, its mean and range over {len(family_seeds)} seeds"
 axes = accuracy.against_accuracy(summary, "model", cutoff, title)
 
@@ -188,7 +188,34 @@ table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 # Locality and weight sharing as an axis: the CNNs, the same networks with weights of their own at
 # every position, the MLPs.
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 4.1 (predict)
+#
+# From CNN to locally connected to fully connected, weight sharing goes first, then locality. Before
+# you run the next cell: does the power between classes rise or fall along this axis, and is it the
+# same for the softmax and for the logits?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# What may a fully connected network do that a CNN can't? And which of them is the surest of its
+# answers?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# Two lines of reasoning lead to opposite predictions, which is the point. A fully connected network
+# is free to draw any function of the pixels, fast ones too, so its power could be higher. But a
+# function that shares its weights can turn sharply at small features, and a more accurate network
+# is surer, which sharpens its softmax. Logits in units of their own spread take confidence away:
+# where the two panels differ, confidence is the difference. Also look at how far networks of one
+# kind lie apart before you call anything an effect of the kind.
+#
+# </details>
+
+# %% tags=["slide"]
 axis = {"cnn": "CNN", "local": "locally\nconnected", "mlp": "fully\nconnected"}
 family = summary["model"].str.split("-").str[0]
 on_axis = summary.assign(sharing=family.map(axis)).query("included").dropna(subset="sharing")
@@ -272,7 +299,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed))
 
 # %% [markdown]
@@ -286,27 +313,131 @@ print(verdicts.answer(claimed))
 # accuracy is only the name of its horizontal axis. Families that are close in accuracy are ranked
 # by noise, and a correlation over families says nothing about what would happen to any one of them
 # if it were made better.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. Which family has the smoothest logits along paths between classes? Is it the one with the
-#    fewest parameters?
-# 2. Does accuracy rank the families in the same order for every seed?
-# 3. Is "fast" the same as "far"? Compare, for each width, the epoch at which the gain reaches half
-#    of its last value.
+# Exercise 4.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.2 (implement)
+#
+# The dose of the width experiment is the number of parameters. Write it for a multilayer perceptron
+# of some depth and width, with biases in every layer.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# A layer from $m$ to $n$ units has $mn$ weights and $n$ biases. `mlp-3-128` has three hidden
+# layers.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import itertools
+
+
+def mlp_parameters(inputs, depth, width, classes):
+    """The number of weights and biases of a perceptron with `depth` hidden layers."""
+    # one layer in, depth - 1 between, one out
+    ### BEGIN SOLUTION
+    units = [inputs, *[width] * depth, classes]
+    return sum((below + 1) * above for below, above in itertools.pairwise(units))
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+from lib import models
+
+for name_of_mlp, its_depth, its_width in (("mlp-1-16", 1, 16), ("mlp-3-128", 3, 128)):
+    right = models.num_parameters(models.build(name_of_mlp, (1, 8, 8), 10))
+    found = mlp_parameters(64, its_depth, its_width, 10)
+    assert found == right, f"{name_of_mlp} on images of 64 pixels: {right}, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.3 (vary)
+#
+# Vary what "fast" means. Is a wave that is learned *early* also one that is learned *far*? Compare,
+# for each width, the epoch at which the gain reaches half of its last value.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# A table of the mean gain, a row a size and a column an epoch, and `idxmax` along it.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+gains = fits.groupby(["size", "epoch"])["gain"].mean().unstack()
+print((gains.ge(gains.iloc[:, -1] / 2, axis=0)).idxmax(axis=1).rename("half of the last gain at"))
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Half of its own last value is a relative mark: a network that fits little of a wave may reach half
+# of that little early. So "learns it sooner" and "learns more of it" are different orders, and a
+# mean over training holds both. Say which one a finding claims before choosing the measure;
+# "faster" in the paper's words can be either.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.4 (think)
+#
+# Which family has the smoothest logits along paths between classes? Is it the one with the fewest
+# parameters? What does that say of counting parameters as a measure of complexity?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `power_logits_1` in `summary`, sorted, beside `sizes`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 between = summary[summary["kind"] == "between"]
 power = between.groupby("model")["power_logits_1"].mean().sort_values()
 print(pd.DataFrame({"power of logits": power, "parameters": power.index.map(sizes)}))
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A count of parameters says how many functions a network could draw, not which one training finds.
+# If the order by power is not that by parameters, the architecture and training choose; within one
+# family (the MLPs, the CNNs) the two orders may still agree. To claim a relation one has to vary
+# the number alone: that is why the width experiment stays within one family.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.5 (think)
+#
+# Does accuracy rank the families in the same order for every seed? What would a low correlation of
+# two seeds' rankings mean for the claims over families?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# A pivot of `test_accuracy`, models by seeds, then `corr("spearman")`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 accuracies = between.pivot(index="model", columns="seed", values="test_accuracy")
 print(accuracies.corr("spearman").round(2))
 
-# %% tags=["solution"]
-gains = fits.groupby(["size", "epoch"])["gain"].mean().unstack()
-print((gains.ge(gains.iloc[:, -1] / 2, axis=0)).idxmax(axis=1).rename("half of the last gain at"))
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# The horizontal axis of the claim is accuracy, measured with noise: a few test images decide
+# between families of nearly the same accuracy. Noise in it pulls every rank correlation towards 0,
+# so an undecided claim may be for want of a spread of accuracies. A correlation between seeds near
+# 1 takes that excuse away. Permuting families, not networks, keeps the claim honest: two seeds of
+# one family are not two families.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

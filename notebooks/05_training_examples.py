@@ -112,7 +112,7 @@ for fixed, summary in summaries.items():
 # %% [markdown]
 # ## What the runs show
 
-# %%
+# %% tags=["slide"]
 both = pd.concat([summary.assign(fixed=fixed) for fixed, summary in summaries.items()])
 rows = both[both["kind"] == "within"]
 title = "Test accuracy by number of training images"
@@ -120,7 +120,33 @@ labels = {"title": title, "xlabel": "training images", "ylabel": "test accuracy"
 columns = ("num_train", "test_accuracy", "fixed")
 ax = plots.over_seeds(rows, *columns, legend="fixed number of", logx=True, **labels)
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 5.1 (predict)
+#
+# There will be two rows of figures: with the steps fixed, and with the epochs fixed. In which of
+# them do you expect the steeper rise of power with the size of the training set, and why? Predict
+# the ends: how do the two compare at the largest size?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# With the epochs fixed, how many steps does the smallest set get? What does training time alone do
+# to frequency?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# At the largest size both are the same runs. With the epochs fixed small sets also train for fewer
+# steps, and training time raises power between classes: both causes then point the same way, and
+# the slope holds the two of them. With the steps fixed that one is gone. A steeper slope with the
+# epochs fixed is what training time adds. If the slopes were alike, examples alone would explain
+# it.
+#
+# </details>
+
+# %% tags=["slide"]
 for fixed, summary in summaries.items():
     labels = {"xlabel": "training images", "title": f"Fixed number of {fixed}"}
     plots.published_and_out_of_band(summary, "num_train", cutoff, **labels, logx=True)
@@ -156,7 +182,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed))
 
 # %% [markdown]
@@ -166,26 +192,135 @@ print(verdicts.answer(claimed))
 # steps fixed is about training time, not about examples. The verdict is about the softmax above the
 # lowest cutoff; the column "variants" says of how many of the twelve measures (three cutoffs, power
 # and share, softmax and standardised logits) the same holds.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. With the steps fixed, the smallest set is seen many times over. How often does a network see
-#    each image there?
-# 2. How many paths would be left if each network chose its own: those whose ends *it* classifies
-#    correctly? Why would that be unfair to the smallest training set?
+# Exercise 5.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 5.2 (implement)
+#
+# Write the plan of the experiment: the number of epochs that gives a set of $n$ images as many
+# steps as the whole set gets.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# An epoch of $n$ images has $\lfloor n / \min(B, n) \rfloor$ steps: the last, partial batch is
+# dropped. Round to whole epochs.
+#
+# </details>
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def epochs_of_equal_steps(images_used, all_images, batch_size, epochs):
+    """Epochs for `images_used` with about as many steps as `epochs` of `all_images` have."""
+    # steps of an epoch, for each of the two numbers of images
+    ### BEGIN SOLUTION
+    an_epoch = [count // min(batch_size, count) for count in (images_used, all_images)]
+    return round(epochs * an_epoch[1] / an_epoch[0])
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+from notebooks import conditions
+
+plan_checked = conditions.training_plan(
+    {"num_train": 1297, "num_epochs": 20, "batch_size": 128}, [0.03, 0.1, 0.3, 1.0]
+)
+for line_of_plan in plan_checked[plan_checked["fixed"] == "steps"].itertuples():
+    found = epochs_of_equal_steps(line_of_plan.num_train, 1297, 128, 20)
+    right = line_of_plan.num_epochs
+    assert found == right, f"{line_of_plan.num_train} images: {right} epochs, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 5.3 (vary)
+#
+# With the steps fixed, the smallest set is seen many times over. How often does a network see each
+# image there, and how often for each of the other sizes? What might that do within classes?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `conditions.training_plan(common, shares)` has a row a size.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 plan = conditions.training_plan(common, shares)
-smallest = plan[(plan["fixed"] == "steps") & (plan["num_train"] == plan["num_train"].min())]
-print(f"{smallest['num_epochs'].item()} times, against {num_epochs} with the epochs fixed")
+in_steps = plan[plan["fixed"] == "steps"].set_index("num_train")["num_epochs"]
+for size, times in in_steps.items():
+    print(f"{size} images: seen {times} times, against {num_epochs} with the epochs fixed")
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Few images, seen very often, are fitted to the last: the loss goes on falling by growing
+# confidence, and a very sure softmax is flat within a class and steep between. So fixing the steps
+# removes one confound and lets another in, how far each set is overfitted. No design fixes both
+# steps and epochs. Stating which is fixed, and showing the other, is what can be done.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 5.4 (think)
+#
+# How many paths would be left if each network chose its own: those whose ends *it* classifies
+# correctly? Why would that be unfair to the smallest training set, or unfairly kind?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `measure.sweep` of a single configuration matches a network with itself alone.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 alone = [
     measure.sweep([config], protocol, device).assign(size=size)
     for (size, _), config in by_size["steps"].items()
 ]
 own = pd.concat(alone).pivot_table(index="size", columns="kind", values="num_paths")
 print(own.round(0))
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A weak network gets right the images that are easy: typical ones, far from every border. Left to
+# choose, it is measured along easy paths and a strong network along hard ones, so that a difference
+# between them is one of images as well as of functions. Matching asks all of them the same
+# question. Its price: only the images that the weakest still knows are asked about, and the claim
+# is about those.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 5.5 (extend)
+#
+# Design a third arm: neither epochs nor steps are fixed, but the training *loss* at the end. Which
+# lines of the code would change, and which confound would it bring in?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Where is `num_epochs` of a configuration set, and is it known before training?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# The plan in `notebooks/conditions.py` would need runs that are trained long and a rule that picks,
+# from the history kept with each, the checkpoint nearest to the wanted loss; the measurement is
+# then taken at that epoch, for which checkpoints have to be kept more often than at powers of two.
+# What comes in: networks that are compared at equal loss are at different points of the
+# learning-rate schedule, and a small set reaches a low loss by memorising. So "equally well fitted"
+# and "equally trained" part ways, and the arm answers a third question.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -151,7 +151,7 @@ def against_decay(ax, column: str, title: str, ylabel: str) -> None:
     ax.legend(title="path", **plots.BESIDE, **plots.SMALL)
 
 
-# %%
+# %% tags=["slide"]
 figure, axes = plt.subplots(1, 2, figsize=(11, 4))
 against_decay(axes[0], "hff", "Published: HFF, all paths", "HFF of the softmax")
 label = f"power above {cutoff:g} cycles/nu"
@@ -207,7 +207,33 @@ fitted.groupby(of_waves[:2])[columns].mean().round(3)
 cells = fitted.pivot(index="seed", columns=of_waves[:2], values="mean_gain")
 lost = pd.DataFrame({f: cells[f, least] - cells[f, greatest] for f in frequencies.values()})
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 6.1 (predict)
+#
+# The next figure shows the mean gain of a slow and a fast wave with the least and the greatest
+# weight decay. Before you run it: which line is higher on the left, which falls more, and which
+# sign has the difference that the claim is about?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Weight decay makes weights small. Which of the waves needs larger ones? And what has a wave to
+# lose that is hardly fitted?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# The slow wave starts higher, as notebook 02 shows. A fast wave needs steep changes, so larger
+# weights, and should lose more to decay: the claimed difference is positive. Against it stands a
+# floor: a wave of little gain has little to lose, so the fast one may lose less in absolute numbers
+# and more as a share. And if the range of decays is too mild to move either, the difference is near
+# 0 and no sign is decided. A prediction has to say in which unit.
+#
+# </details>
+
+# %% tags=["slide"]
 figure, axes = plt.subplots(1, 2, figsize=(11, 4))
 colours = sns.color_palette("viridis", 3)
 for (name, frequency), colour in zip(frequencies.items(), colours, strict=False):
@@ -256,7 +282,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed))
 
 # %% [markdown]
@@ -269,29 +295,132 @@ print(verdicts.answer(claimed))
 #
 # The two waves do not start from the same gain. A wave that is hardly fitted without decay has
 # little to lose, so look at the left panel before reading the right one.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. How does test accuracy go with weight decay, with clean labels and with the waves?
-# 2. The waves differ in what they have to lose. Which of them loses the larger *share* of its gain?
-# 3. Decay shrinks weights, and a softmax of smaller logits is less confident. Of the variants of
-#    the two path claims, which are about standardised logits, and do they say the same?
+# Exercise 6.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.2 (implement)
+#
+# Write the effect that the claim is about, the difference of differences $(g_\text{fast} -
+# g_\text{fast}^\text{decay}) - (g_\text{slow} - g_\text{slow}^\text{decay})$, one a seed.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# One subtraction along the axis of decay, then one along that of the waves.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def lost_more(gains):
+    """What the fast wave loses more than the slow one, (seeds,). gains: (seeds, 2, 2): slow and
+    fast wave, without and with decay."""
+    # first what each wave loses, then how much more of it the fast one does
+    ### BEGIN SOLUTION
+    each_loses = gains[:, :, 0] - gains[:, :, 1]
+    return each_loses[:, 1] - each_loses[:, 0]
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+of_two_seeds = np.array([[[0.8, 0.7], [0.5, 0.1]], [[0.8, 0.4], [0.5, 0.1]]])
+found = lost_more(of_two_seeds)
+assert np.allclose(found, [0.3, 0.0]), f"(.5 - .1) - (.8 - .7) = .3, then 0: not {found}"
+assert np.allclose(lost_more(of_two_seeds + 0.1), found), "a shift of all gains changes nothing"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.3 (vary)
+#
+# The waves differ in what they have to lose. Which of them loses the larger *share* of its gain,
+# and is the answer that of the claim?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `lost` over the gain with the least decay, of the same seed.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+share = lost / cells.xs(least, axis=1, level="weight_decay")
+print(share.mean().map("{:.0%}".format).to_string())
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A difference in absolute gain and one in shares can have different signs, because the two waves
+# start at different gains: an interaction depends on the scale. Neither scale is the right one by
+# itself. The claim declares its scale beforehand; the other one is worth a line beside it, and if
+# they disagree, "holds back fast waves more" is true in one sense only.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.4 (think)
+#
+# How does test accuracy go with weight decay, with clean labels and with the waves? Can decay help
+# against noisy labels and still hold back the wave?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Group `summary` and `fitted` by `weight_decay`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 clean_labels = summary.groupby("weight_decay")["test_accuracy"].mean()
 wave_labels = fitted.groupby("weight_decay")["test_accuracy"].mean()
 print(pd.DataFrame({"clean labels": clean_labels, "waves": wave_labels}).round(3))
 
-# %% tags=["solution"]
-share = lost / cells.xs(least, axis=1, level="weight_decay")
-print(share.mean().map("{:.0%}".format).to_string())
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Accuracy asks whether the largest output is right, and the waves leave the true class the largest
+# entry almost everywhere, so accuracy can stay the same while the wave is learned or not. Decay
+# that only shrinks outputs changes no argmax. A loss of accuracy at the greatest decay says that
+# decay costs the task too, and then "it holds back the wave" is part of "it holds back everything".
+#
+# </details>
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.5 (think)
+#
+# Decay shrinks weights, and a softmax of smaller logits is less confident. Of the variants of the
+# two path claims, which are about standardised logits, and do they say the same as the softmax?
+# What would you conclude from each of the two possible outcomes?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `claim.variants` holds an effect by name; the names with "logits" are those.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 for claim in claimed[:2]:
     print(claim.statement)
     for name, effect in claim.variants.items():
         if "logits" in name:
             print(f"   {name:18}{effect.estimate:+.2f} (ln, end to end), p = {effect.p:.2g}")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# If both fall, decay makes the function itself smoother. If the softmax alone falls, decay makes
+# the network less sure, and the shape of its logits along a path is as before: a change of
+# temperature and no change of frequency. Standardised logits are blind to a common factor, which is
+# why they can tell the two apart.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -137,14 +137,39 @@ columns = ["test_accuracy", "num_paths", "hff", "changes", "power_softmax_1", "p
 table = summary.groupby(["kind", "augmentation"])[columns].mean()
 table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 7.1 (predict)
+#
+# Every augmentation becomes one numbered point. Where will mixup lie, above or below the others of
+# the same accuracy, between classes and within? And where is the point "none"?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Mixup asks for labels that go linearly from one image to another. What is the power out of band of
+# a straight line?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# Mixup trains the network to be linear between images, and the line is in the basis: its power out
+# of band should be lower than that of others of its accuracy, between classes above all, and its
+# softmax is less sure. Points within classes have less room to move. "None" tells what accuracy
+# augmentation buys: where images are easy, it may lie among the best, and the augmentations that
+# destroy labels (a mirrored digit is no digit) below it.
+#
+# </details>
+
+# %% tags=["slide"]
 title = f"One point an augmentation, its mean and range over {len(seeds)} seeds"
 axes = accuracy.against_accuracy(summary, "augmentation", cutoff, title)
 
 # %% [markdown]
 # Is mixup one of many, or apart? The spectra along the paths, the power above f:
 
-# %%
+# %% tags=["slide"]
 labels = {"legend": "trained with", "note": measure.matched_counts(summary)}
 title = "Power above f, with mixup and without"
 grid = plots.power_above(measure.spectra(compared, cutoff), "mixes", title=title, **labels)
@@ -173,7 +198,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed))
 for every, without in zip(claimed[:2], claimed[2:], strict=True):
     print(f"\n{without.statement}: {without.text}; with it: {every.text}.")
@@ -198,27 +223,147 @@ for kind, rows in compared.groupby("kind"):
 #
 # Augmentations of equal accuracy are ranked by noise, and the correlation is over the augmentations
 # that somebody chose: another list is another population.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. Flipping a digit changes what it is; a mirrored photo is still one. What does leaving the flips
-#    out do to the correlations?
-# 2. How does power go with the strength of mixup alone?
-# 3. How much of the ranking by accuracy is noise? Compare the ranks that two seeds give.
+# Exercise 7.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
-unflipped = clear[~clear["augmentation"].str.contains("flip")]
-for kind, rows in unflipped.groupby("kind"):
-    print(f"{kind}: {design(rows, measure.PRIMARY)[1]}")
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7.2 (implement)
+#
+# Write the test behind the claims: Spearman's correlation, and its exact two-sided p-value over all
+# permutations (there are few enough of five points).
 
-# %% tags=["solution"]
-strengths = compared[compared["mixes"] == "mixup"].groupby(["kind", "augmentation"])
-print(strengths[["test_accuracy", "power_softmax_1", "power_logits_1"]].mean())
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Ranks are `argsort` of `argsort` where no two values are equal. p is the share of permutations at
+# least as far from 0 as what was seen, with a hair's breadth for rounding.
+#
+# </details>
 
-# %% tags=["solution"]
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import itertools
+
+import numpy as np
+
+
+def permutation_test(x, y):
+    """Spearman's rho of x and y (n,), without ties, and its p-value over all n! orders of y."""
+    # ranks first; rho of ranks is their Pearson correlation
+    ### BEGIN SOLUTION
+    x_ranks, y_ranks = (np.argsort(np.argsort(values)) for values in (x, y))
+    every_order = np.array(list(itertools.permutations(y_ranks))) - y_ranks.mean()
+    centred = x_ranks - x_ranks.mean()
+    rho = centred @ (y_ranks - y_ranks.mean()) / (centred @ centred)
+    of_every_order = every_order @ centred / (centred @ centred)
+    return rho, (np.abs(of_every_order) >= abs(rho) - 1e-9).mean()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+found = permutation_test([1, 2, 3, 4, 5], [10, 20, 40, 80, 90])
+assert np.allclose(found, (1, 2 / 120)), f"of 120 orders two are as far from 0: not {found}"
+found = permutation_test([1, 2, 3, 4, 5], [20, 10, 40, 80, 90])
+assert np.allclose(found, (0.9, 10 / 120)), f"one swap: rho .9, and ten of 120: not {found}"
+found = permutation_test([3, 1, 2], [1, 2, 3])[1]
+assert found >= 1 / 3, f"three points can't decide anything: p is 1/3 or more, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7.3 (vary)
+#
+# Flipping a digit changes what it is; a mirrored photo is still one. What does leaving the flips
+# out do to the correlations? Vary the word, and leave out another step.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `clear["augmentation"].str.contains(word)`; of few augmentations left the design says so itself.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+for word in ("flip", "cutout"):
+    without_step = clear[~clear["augmentation"].str.contains(word)]
+    print(f"without {word}: {without_step['augmentation'].nunique()} augmentations")
+    for kind, rows in without_step.groupby("kind"):
+        effect, text = design(rows, measure.PRIMARY)
+        print(f"   {kind}: {text}{effect.reason and f' ({effect.reason})'}")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A correlation over conditions is a statement about the list of conditions. Steps that destroy
+# labels stretch the range of accuracies downwards, and with them a correlation may be mostly "bad
+# augmentations against the rest". If it holds without them, it is about good ones. With fewer than
+# 12 conditions left there is no test, and the number only describes.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7.4 (vary)
+#
+# How does power go with the strength of an augmentation that comes in several strengths, as mixup
+# or randaugment? Take the step with the most strengths that were compared.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# A strength stands behind the colon, in `step:strength`, possibly among other steps joined by `+`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+steps = compared["augmentation"].drop_duplicates().str.extractall(r"(?P<step>\w+):(?P<of>[\d.]+)")
+if steps.empty:
+    print("no augmentation that was compared has a strength")
+else:
+    most = steps.groupby("step")["of"].nunique().idxmax()
+    has_it = compared[compared["augmentation"].str.contains(f"{most}:")]
+    strengths = has_it["augmentation"].str.extract(rf"{most}:([\d.]+)")[0].astype(float)
+    groups = has_it.groupby(["kind", strengths.rename(most), "augmentation"])
+    print(groups[["test_accuracy", "power_softmax_1", "power_logits_1"]].mean().to_string())
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A strength is a dose within one augmentation, so more of one thing varies than in the list of all:
+# if power falls steadily with it, that is better evidence than one point among fifteen. Watch
+# softmax and logits side by side: a stronger augmentation makes labels less certain, and the
+# softmax's power falls by that alone.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7.5 (think)
+#
+# How much of the ranking by accuracy is noise? Compare the ranks that two seeds give, and say what
+# a low correlation would mean for the claims.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# A pivot of `test_accuracy`, augmentations by seeds.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 within = compared[compared["kind"] == "within"]
 accuracies = within.pivot(index="augmentation", columns="seed", values="test_accuracy")
 print(accuracies.corr("spearman").round(2))
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Augmentations that differ by less than a few test images are ordered by chance. A noisy axis pulls
+# the correlation towards 0: it hides a relation and invents none. More seeds make each mean surer,
+# but the number of conditions, which is what is permuted, stays the same. The remedy for an
+# undecided claim is a list with a wider range of accuracies, chosen without looking at power.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

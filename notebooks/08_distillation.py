@@ -109,7 +109,33 @@ summary["role"] = np.where(summary["generation"] == 0, "no teacher", "student")
 # Each student's test accuracy less that of its seed's network without a teacher, in percentage
 # points.
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 8.1 (predict)
+#
+# Students learn from a teacher of their own architecture. Predict the next figure: are they on
+# average more accurate than their teacher's generation, by how many percentage points, and does it
+# depend on $\alpha$? How far do the points of one colour scatter?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# How many test images is one percentage point? And what does a teacher know that its training
+# labels do not say?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# What a teacher can add lies in the classes that it finds *almost* right. If it fits its training
+# images perfectly, its softmax there is the label once more, and the student is just another
+# network: gains scatter around 0 by as much as two seeds of the same network differ. A gain needs a
+# teacher that is unsure of its training images, by augmentation, noise or early stopping. If you
+# predicted a gain, say where the information comes from.
+#
+# </details>
+
+# %% tags=["slide"]
 networks = summary[summary["kind"] == "within"]
 alone = networks[networks["generation"] == 0].set_index("seed")["test_accuracy"]
 students = networks[networks["generation"] > 0].copy()
@@ -152,7 +178,7 @@ axes = plots.row(panels, title="Published: HFF, all paths", **options)
 axes[0].get_legend().remove()
 legend = axes[1].legend(title="alpha", **plots.SMALL, **plots.BESIDE)
 
-# %%
+# %% tags=["slide"]
 name, label = measure.PRIMARY, f"power above {cutoff:g} cycles/nu"
 options |= {"note": f"{measure.matched_counts(summary)} Dashed: the floor."}
 panels = [(rows, name, f"{kind} classes", label) for kind, rows in of_kind.items()]
@@ -199,7 +225,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed))
 
 # %% [markdown]
@@ -212,14 +238,98 @@ print(verdicts.answer(claimed))
 #
 # A student at $\alpha = 0$ sees no true label at all, only its teacher's softmax on the training
 # images. A teacher that fits these perfectly has nothing to add to their labels.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. How sure is a teacher of its training images? Compare with $\alpha$: what does it add?
-# 2. What would choosing do? For each seed, how much better than no teacher is the best of its
-#    students, and how much better the mean one?
+# Exercise 8.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.2 (implement)
+#
+# Write the loss of a student, $\text{CE}(\alpha\, y + (1 - \alpha)\, q,\ p)$, from logits.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# A log-softmax is logits less the logarithm of the sum of their exponentials; take away the largest
+# logit first.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def distillation_loss(logits, teacher, true_class, alpha):
+    """Mean cross-entropy, nats. logits: (n, classes); teacher: its softmax, (n, classes);
+    true_class: (n,) of int; alpha: the weight of the true labels."""
+    # the target is a mixture of a one-hot label and the teacher's softmax
+    ### BEGIN SOLUTION
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    target = alpha * np.eye(logits.shape[1])[true_class] + (1 - alpha) * teacher
+    return -(target * log_p).sum(axis=1).mean()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+some_logits = np.array([[2.0, 0.0, -1.0], [0.5, 1.5, 800.0]])
+own_softmax = np.exp(some_logits - some_logits.max(1, keepdims=True))
+own_softmax /= own_softmax.sum(1, keepdims=True)
+some_classes = np.array([0, 2])
+found = distillation_loss(some_logits, own_softmax, some_classes, 1.0)
+right = -np.log(own_softmax[0, 0]) / 2
+assert np.isclose(found, right), f"alpha 1 is plain cross-entropy: {right:.4f}, not {found}"
+found = distillation_loss(some_logits, own_softmax, some_classes, 0.0)
+right = -(own_softmax[0] * np.log(own_softmax[0])).sum() / 2
+assert np.isclose(found, right), f"its own softmax for a teacher, the entropy: not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.3 (vary)
+#
+# What would choosing do? For each seed, how much better than no teacher is the best of its
+# students, and how much better the mean one? Vary how many students there are to choose from.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `students` has a row a student; the best of the first $k$ of a seed is a cumulative maximum.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+print(students.groupby("seed")["gained"].agg(["mean", "max"]).round(2))
+best_of = students.groupby("seed")["gained"].cummax()
+number = students.groupby("seed").cumcount() + 1
+print(best_of.groupby(number.rename("best of")).mean().round(2).to_string())
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# The best of several draws is above their mean even where all come from the same distribution, and
+# the more so the more there are. A table that shows the best student against one teacher shows luck
+# as progress. Compare means with means; or choose on one set of images and report on another.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.4 (think)
+#
+# How sure is a teacher of its training images? Compare with $\alpha$: what does it add to the
+# labels there?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# The largest softmax at each of the teacher's own training images; the seed's order of images says
+# which those are.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 config, run = configs[1.0, 0, seeds[0]], trained[0]
 images, teacher = config.load_data(), config.build()
 teacher.load_state_dict(run.weights(num_epochs))
@@ -228,8 +338,42 @@ softmax = predict(teacher, images.x_train[order], images).softmax(1)
 print("largest softmax of the teacher at its training images:")
 print(pd.Series(softmax.max(1).values).describe().round(4))
 
-# %% tags=["solution"]
-print(students.groupby("seed")["gained"].agg(["mean", "max"]).round(2))
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Where the largest softmax is near 1 for nearly all images, $q$ is the label, and $\alpha$ mixes
+# the label with itself: the experiment varies nothing. What is left is in the few images of which
+# the teacher is unsure, and in which classes it finds alike there. So a finding that is not
+# testable under one profile says something of that profile: it has no room for distillation to act.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.5 (extend)
+#
+# The temperature is 1 here. Propose a change to the study that softens the teacher by a temperature
+# $T$: which file, which parameter, which limits, and what would you have to run before claiming
+# anything?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Follow the teacher's softmax through `lib/training`: where is it computed, and what is part of a
+# run's key?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A field of `TrainingConfig`, so that it enters the key of a run; the teacher's logits divided by
+# $T$ before their softmax, where training reads its teacher; a limit above 0 with its unit in the
+# table of limits; a condition in `notebooks/conditions.py`, and the list of temperatures as a
+# parameter of this notebook. Every old run has $T = 1$ by default and keeps its key only if a
+# default is left out of it. Before any claim: declare it among the primaries, then train at least
+# five seeds of each, teachers too.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -227,7 +227,34 @@ summary.groupby(columns[:3], sort=False)[means].mean().round(3)
 # At equal periods. A line is a seed and one of the two orientations; grey is what the gain is
 # without any wave: one seed's control beyond another's.
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 9.1 (predict)
+#
+# At equal periods, how will the mean gain go with the image frequency, on the images as they are?
+# If you believe that networks prefer low *image* frequencies, what do you predict for the whitened
+# images? And if you believe that they prefer low *function* frequencies?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Natural images reach far along low image frequencies. For two periods, how fast per nu is a wave
+# along a direction with a short reach?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# On the images as they are both beliefs predict a fall: low image frequencies reach further, so
+# their waves of equal periods are also slower per nu. Whitened images pull the two apart: all
+# directions reach equally far, so function frequency is the same for all. If the fall stays, it is
+# one of image frequency; if it goes, function frequency was enough to explain it; if it turns
+# round, something else is at work, such as what the classes depend on. Writing down both
+# predictions before is what makes the second panel a test.
+#
+# </details>
+
+# %% tags=["slide"]
 gained = "mean gain (0: no wave, 1: fitted)"
 orientation = {name: ["vertical", "horizontal"][k % 2] for k, name in enumerate(directions)}
 summary["orientation"] = summary["wave"].map(orientation)
@@ -252,7 +279,7 @@ figure.tight_layout()
 # %% [markdown]
 # The same gains against the other explanation, the frequency of the function.
 
-# %%
+# %% tags=["slide"]
 ax = plt.subplots()[1]
 plots.null_band(ax, measure.null_band(nulls, ["experiment"]))
 own = summary[summary["experiment"].isin(list(loaded))].rename(columns={"experiment": "images"})
@@ -357,7 +384,7 @@ for config, run in zip(clean, clean_runs, strict=True):
     changes.append(torch.tensor(share).view(-1, 2).mean(1))
 changed = both_phases(torch.stack(changes))
 
-# %%
+# %% tags=["slide"]
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.6))
 maps = {f"Predictions changed by {heat_norm:g} nu (share)": (changed.mean(0), None)}
 maps["Variance of the images (nu²)"] = (variance, LogNorm())
@@ -409,7 +436,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed), end="\n\n")
 for experiment in loaded:
     own = tables[experiment]
@@ -438,26 +465,137 @@ print(f"At equal cycles/nu: {dict(described)['at equal cycles/nu, mean gain'][1]
 # What this does not test: whitening also changes the task. What tells the classes apart along these
 # directions becomes louder or fainter, and a wave that goes with the classes may be learned
 # otherwise than one that does not (exercise 3). And it whitens single directions, not the images.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. Along which mixed direction do images reach furthest, and what does that make of $f$?
-# 2. At equal cycles, is the order of the waves by gain that of their periods?
-# 3. How much of the variance of $\langle x, u\rangle$ lies between classes, along each direction?
+# Exercise 9.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 9.2 (implement)
+#
+# Write a real Fourier basis image: a plane wave of unit length along two image frequencies.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# $\cos + \sin$ of $2\pi (u i + v j) / n$ has the same length for every frequency, unlike the cosine
+# alone.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def plane_wave(down, across, size):
+    """A (size, size) image of unit L2 norm, with `down` and `across` cycles over the image."""
+    # a phase for each pixel, cos + sin of it, then divide by the norm
+    ### BEGIN SOLUTION
+    rows_of, columns_of = np.mgrid[:size, :size]
+    turns_at = 2 * np.pi * (down * rows_of + across * columns_of) / size
+    pixels_of = np.cos(turns_at) + np.sin(turns_at)
+    return pixels_of / np.linalg.norm(pixels_of)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+for wanted in ((0, 0), (1, 0), (0, 3), (2, 3), (4, 0)):
+    its_wave = plane_wave(*wanted, 8)
+    assert np.isclose(np.linalg.norm(its_wave), 1), f"{wanted} has norm 1"
+    its_power = np.abs(np.fft.fft2(its_wave)) ** 2
+    there = its_power[wanted] + its_power[tuple(-part for part in wanted)] * (wanted != (0, 0))
+    there /= 2 if wanted == (4, 0) else 1  # it is its own opposite
+    assert np.isclose(there, its_power.sum()), f"{wanted}: power at that frequency alone"
+assert np.isclose((plane_wave(1, 0, 8) * plane_wave(0, 1, 8)).sum(), 0), "they are orthogonal"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 9.3 (vary)
+#
+# Along which mixed direction do images reach furthest, and what does that make of $f$ at equal
+# periods?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Periods over frequency is the reach.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 table = plan[plan["experiment"] == "mixed"].set_index("wave")
 print(pd.DataFrame({"reach (nu)": periods / table["frequency"], "f": table["frequency"]}).round(2))
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A composite weighted towards low image frequencies points where images vary most, so they reach
+# furthest along it and its wave is the slowest per nu; the one weighted towards high frequencies is
+# the opposite, and a random direction lies between, nearer to whichever holds most of the
+# directions. So along mixed directions, too, image and function frequency change together, and
+# their order by gain can't decide between the two.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 9.4 (think)
+#
+# At equal cycles per nu, is the order of the waves by gain that of their periods? What does that
+# add to the figure at equal periods?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `tables["equal cycles"]`, means of `periods` and `mean_gain` by radius.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 order = tables["equal cycles"].groupby("radius")[["periods", "mean_gain"]].mean()
 print(order.sort_values("periods").round(2))
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# With $f$ fixed, function frequency per nu is the same for all, and the number of periods differs:
+# where images reach further there are more of them, so a harder wave in that sense. If the gain
+# still falls with the radius, although the periods fall with it too, then fewer periods were not
+# easier, and image frequency (or how loud a direction is) matters beside $f$. If it follows the
+# periods, they explain it. One experiment fixes periods, the other fixes $f$; neither fixes both.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 9.5 (think)
+#
+# How much of the variance of $\langle x, u\rangle$ lies between classes, along each direction? Why
+# should that matter to how readily a wave is learned?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Variance of the class means over the variance of all.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 for name, radius in directions.items():
     along = pd.Series(argument(name, images.normalize(images.x_test)).numpy())
     between = along.groupby(images.y_test.numpy()).transform("mean").var() / along.var()
     print(f"radius {radius}, {orientation[name]}: {between:.0%}")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Along a direction that separates classes a network already computes something like $\langle x,
+# u\rangle$ for the task, and a wave along it is a small change of features that are there. Along
+# one that says nothing of the class it has to find the direction first, among many. So readiness
+# may follow the task and not the frequency of the image; where the share between classes falls with
+# the radius, the two explanations are not told apart by this experiment.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -130,7 +130,7 @@ for name, stack in stacks.items():
     steepness = np.polyfit(*np.log([radius[inside], power[inside]]), 1)[0]
     print(f"{name}: power goes as image frequency to the {steepness:.1f}")
 
-# %%
+# %% tags=["slide"]
 spectra = pd.concat(spectra, ignore_index=True)
 ax = plots.sns.lineplot(spectra, x="radius", y="power", hue="of", marker="o")
 ax.set(xscale="log", yscale="log", title="Spectra of the patterns and of the test images")
@@ -214,7 +214,33 @@ for kind in measure.KINDS:
         rows = cleared[cleared["kind"] == kind]
         effects[kind, words] = designs.against("arm", *pair)(rows, measure.PRIMARY)
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 10.1 (predict)
+#
+# Three effects on one axis, as ratios of power: smoothing against none, then each pattern against
+# smoothing alone. Which is the largest, and on which side of 1 does each lie? Would you dare a side
+# for f and 1/f?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# What do labels smoothed by one half do to the height of every transition of a softmax?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# Smoothing halves what the softmax has to reach, so the height of transitions between classes
+# falls, and power goes with the square of the height: a large effect that has nothing to do with
+# any pattern. What a *fixed* pattern adds is small beside it: the network can learn to ignore one
+# direction. The paper names no side, so a claim asks whether anything moves; one who has a side in
+# mind should say by which mechanism. Had the comparison been against "none", smoothing's effect
+# would have been taken for the pattern's.
+#
+# </details>
+
+# %% tags=["slide"]
 figure, ax = plots.plt.subplots(figsize=(9, 3.5))
 for (kind, words), (effect, _) in effects.items():
     place = list(contrasts).index(words) + (0.12 if kind == "within" else -0.12)
@@ -258,7 +284,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed), end="\n\n")
 for kind in measure.KINDS:
     whole = effects[kind, smoothed][0].estimate
@@ -278,14 +304,65 @@ for kind in measure.KINDS:
 # The names are about the images. Whether a pattern that is fine or coarse in *image* frequency
 # moves the *function's* frequency, and which way, is what was asked; these are two different
 # frequencies ([notebook 09](09_image_frequency.ipynb)).
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. How accurate are the networks on test images that carry the pattern they were trained with?
-# 2. Smooth labels lower the confidence of a network. Is the effect of smoothing the same on
-#    standardised logits?
+# Exercise 10.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 10.2 (implement)
+#
+# Write the augmentation: a pattern of length $\epsilon$ added to an image, its label smoothed by
+# one half.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Divide the pattern by its own norm first: $\epsilon$ is a length in nu.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def perturbed(image, label, pattern, epsilon):
+    """The image and its label after it; image, pattern: of one shape; label: (classes,)."""
+    # nothing that was given may change: the caller will use the image again
+    ### BEGIN SOLUTION
+    moved = image + epsilon * pattern / np.linalg.norm(pattern)
+    return moved, 0.5 * label + 0.5 / len(label)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+plain, one_hot = np.zeros((1, 8, 8)), np.eye(10)[3]
+some_pattern = np.random.default_rng(0).normal(size=plain.shape)
+for _ in range(2):  # the second time from the same image: nothing accumulates
+    moved_image, smoothed_label = perturbed(plain, one_hot, some_pattern, 4.0)
+    length = np.linalg.norm(moved_image - np.zeros((1, 8, 8)))
+    assert np.isclose(length, 4), f"4 nu from the original, not {length}"
+assert np.isclose(smoothed_label.sum(), 1), "a label sums to 1"
+assert np.allclose(smoothed_label[[3, 0]], [0.55, 0.05]), "one half and a share: .55 and .05"
+assert one_hot.max() == 1, "the label that was given is not to change"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 10.3 (vary)
+#
+# Vary the test images: how accurate are the networks on images that carry the pattern they were
+# trained with, and on clean ones?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `images + norm * patterns[arm]`, through the network of the first seed.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 for arm in arms:
     config = by_arm[arm, seeds[0]]
     run = trained[arm, seeds[0]]
@@ -296,11 +373,71 @@ for arm in arms:
             correct = network(seen).argmax(1) == shown.y_test
         print(f"trained with {arm}: {correct.float().mean():.1%} of test images {words}")
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Every training image carried the pattern, so clean test images are the ones that are out of
+# distribution: a network could lose accuracy on what a person would call the normal case. If both
+# are alike, the network has become indifferent along this one direction, or the pattern is short
+# against the images. The paths of this notebook join *clean* images, so they measure the network a
+# little off where it was trained.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 10.4 (think)
+#
+# Smooth labels lower the confidence of a network. Is the effect of smoothing the same on
+# standardised logits as on the softmax? What would you conclude if it were?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `designs.against("arm", "smoothing", "none")` on both columns.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 for kind in measure.KINDS:
     rows = summary[summary["kind"] == kind]
     for column in ("power_softmax_1", "power_logits_1"):
         print(kind, column, designs.against("arm", "smoothing", "none")(rows, column)[1])
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Standardised logits take a common factor away, so if smoothing only lowered confidence, their
+# power would stay as it was. If it moves there as well, smoothing changes the shape of the
+# function: with a target that never reaches 1 the logits stop growing, plateaus form at the height
+# that is asked for, and what lies between them is learned otherwise. Then "only confidence" is
+# wrong, and so is "only the pattern matters".
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 10.5 (extend)
+#
+# The released code adds the pattern to the training set itself, epoch after epoch. Say how you
+# would add that as an arm, beside the others, and what it would show.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# How long is the perturbation after $k$ epochs? What does the largest pixel do?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# An augmentation step of its own, or for a first look a run an epoch on a dataset whose images
+# already carry $k \epsilon$ of the pattern; then the same contrast against smoothing, and a figure
+# over $k$. The sum grows linearly, so after a few epochs the images are mostly pattern: accuracy on
+# clean images falls, and the effect on frequency would be one of a shifted training set, told as
+# one of a spectrum. An arm that reproduces a mistake is worth having when a published effect may
+# hang on it.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -142,7 +142,32 @@ print(measure.matched_counts(table))
 # %% [markdown]
 # ## What the runs show
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 11.1 (predict)
+#
+# A label is now one, two or more original classes. Predict HFF over all paths and power over
+# correct paths against the number $m$ of classes in a label: which rises more, and why might either
+# rise without any higher frequency?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Which labels are harder? Which have images further apart?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# HFF counts wrong ends, and merged labels are harder, so HFF should rise by that alone. The power
+# over correct paths rises if the network keeps its original classes apart inside and dips on the
+# way from one to the other, although the label stays the same. It could also rise because two
+# images of a larger label lie further apart: the row at equal length is there for that. If the
+# network learned one region for each label, as the labels say, power would not rise at all.
+#
+# </details>
+
+# %% tags=["slide"]
 labels = {"xlabel": "m, original classes in a label", "logx": True}
 title = "Frequency within labels, by how many classes they merge"
 axes = plots.published_and_out_of_band(table, "size", cutoff, title=title, **labels)
@@ -157,7 +182,7 @@ means = table.drop(columns="correct").join(within.groupby(own)["correct"].mean()
 pixels = spreads.groupby("size")["pixel_distance"].mean()
 means.groupby("size")[columns].mean().join(pixels).map("{:.3g}".format)
 
-# %%
+# %% tags=["slide"]
 correct = within[within["correct"]].copy()
 quarters = pd.qcut(correct["distance"], 4)
 correct["middle"] = correct.groupby(quarters, observed=True)["distance"].transform("median")
@@ -214,7 +239,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed))
 
 # %% [markdown]
@@ -232,25 +257,133 @@ print(verdicts.answer(claimed))
 # Diversity is set here, but by joining classes that a network would otherwise keep apart. Whether
 # the same goes for diversity *within* a natural class is what
 # [notebook 12](12_imagenet.ipynb) asks.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. How much of a label's HFF over all paths is its error? Rank-correlate the two over labels.
-# 2. A path within a label of several classes joins two of its original classes, or stays in one.
-#    Why can the power along it tell the two apart, though the network was never told?
-#    How many paths of the largest label change the predicted label on the way?
+# Exercise 11.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 11.2 (implement)
+#
+# Write the effect of a dose design: the slope of the logarithm of a measure on that of a dose, told
+# as a ratio for a doubling.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `np.polyfit(x, y, 1)[0]` is a least-squares slope; a doubling is $\ln 2$ on the axis of the dose.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def ratio_of_a_doubling(dose, measured):
+    """By what factor a measure rises when the dose doubles; both (n,), above 0."""
+    # a power law is a straight line on two logarithmic axes
+    ### BEGIN SOLUTION
+    slope = np.polyfit(np.log(dose), np.log(measured), 1)[0]
+    return 2**slope
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+some_doses = np.array([1.0, 2.0, 5.0, 5.0, 1.0])
+for power_of_law in (0, 1, -0.5):
+    found = ratio_of_a_doubling(some_doses, 3 * some_doses**power_of_law)
+    assert np.isclose(found, 2**power_of_law), f"3 m^{power_of_law} gives {2**power_of_law:.3g}"
+found = ratio_of_a_doubling([1, 4], [1, 9])
+assert np.isclose(found, 3), f"nine times over two doublings is 3 for one, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 11.3 (vary)
+#
+# How much of a label's HFF over all paths is its error? Rank-correlate the two over labels; then
+# vary the measure: the same for power over correct paths.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Group `within` by seed and label; `correct` is the share of paths with two correct ends.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 by_label = within.groupby(["seed", "label"])
 errors = 1 - by_label["correct"].mean()
-correlation = stats.rank_correlation(errors, by_label["hff"].mean())
-print(f"rank correlation of wrong ends and HFF: {correlation:.2f} over {len(errors)} labels")
+of_correct = within[within["correct"]].groupby(["seed", "label"])[measure.PRIMARY].mean()
+for words, column in {"HFF": by_label["hff"].mean(), "power": of_correct}.items():
+    correlation = stats.rank_correlation(errors[column.index], column)
+    print(
+        f"rank correlation of wrong ends and {words}: {correlation:.2f} over {len(column)} labels"
+    )
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# HFF over all paths goes with the share of wrong ends nearly by definition. Power over correct
+# paths has the wrong ends taken away, so whatever correlation is left is of another kind: a label
+# that is hard may also be one whose correct paths come near other labels. "Harder" and "more
+# diverse" were not varied separately here, and can't be told apart by a correlation over labels.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 11.4 (think)
+#
+# A path within a label of several classes joins two of its original classes, or stays in one. Why
+# can the power along it tell the two apart, though the network was never told? How many paths of
+# the largest label change the predicted label on the way?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `changes` counts the places where the largest output changes.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 largest = correct[correct["size"] == max(sizes)]
 left = largest["changes"] > 0
 print(f"{left.mean():.1%} of {len(left)} paths within the largest label leave it on the way.")
-print("The network has to learn regions of the label far apart, and what lies between is free.")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# The labels say that two original classes are the same, but the images still lie in two places. The
+# network has to give both the same answer, and is free to do as it likes in between, where no image
+# tells it anything: its outputs dip there. A change of the predicted label is the extreme of a dip.
+# So diversity shows in the function because the *data* are in several pieces.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 11.5 (extend)
+#
+# Another way to make a label diverse: keep the number of classes at one, and vary how different its
+# images are. Propose a design with a dose, and a control.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# What of the images of one class could be chosen, or changed, so that a number orders the labels?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Choose the images of a label by distance: for each class, the $n$ images nearest to one of them
+# against $n$ drawn at random, with the share of the spread that is kept as the dose; labels,
+# numbers of images, schedule and pixel space stay the same. Or augment a label's images by a dose
+# of shifts. Control: the distance of two images rises with the dose by design, so compare at equal
+# length, as here. Declare the claim first, then train.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -195,7 +195,7 @@ matched = ", ".join(f"{count} {kind} classes" for kind, count in counts.items())
 matched = f"Matched paths: {matched}."
 print(matched, measure.left_out(summary, "model"))
 
-# %%
+# %% tags=["slide"]
 spectra = measure.spectra(summary, cutoff=1.0)  # in multiples of each network's own
 options = {"legend": "network", "title": whose}
 grid = plots.power_above(spectra, "model", **options)
@@ -235,7 +235,33 @@ correct = tested[tested["correct"]].groupby(["label", "network"]).size()
 fewest = correct.unstack(fill_value=0).min(axis=1).reindex(diverse.index, fill_value=0)
 diverse.join([fewest.rename("fewest correct paths"), without]).round(2)
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 12.1 (predict)
+#
+# Four measures of diversity against frequency within classes, by two measures of frequency. Before
+# you look: with this many classes, how large a rank correlation would you expect by chance alone?
+# Which panels would you expect to agree with each other?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# The standard deviation of a rank correlation without any relation is $1 / \sqrt{n - 1}$ over $n$
+# classes.
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# Over ten classes chance alone gives correlations of a third either way, so a panel with .3 says
+# nothing, and of eight panels one may well show .6. Panels of one diversity agree as far as the two
+# measures of frequency do; measures of diversity need not agree with each other at all. So the
+# figure can't decide anything at this size, and it is good to have said so before seeing a panel
+# that looks convincing.
+#
+# </details>
+
+# %% tags=["slide"]
 labels = {"hff": "HFF, all paths", measure.PRIMARY: "power out of band, softmax"}
 shape, num_tested = (len(labels), len(diversity.DIVERSITIES)), tested["network"].nunique()
 figure, axes = plots.plt.subplots(*shape, figsize=(15, 7), sharex="col", sharey="row")
@@ -296,7 +322,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(f"{whose}, {len(overview)} of them; {len(diverse)} classes. No verdict is given here.")
 for kind in measure.KINDS:
     least, most = falls[kind].min(), falls[kind].max()
@@ -320,25 +346,64 @@ for column, label in names.items():
 #
 # Classes differ in more than diversity, and networks that share an architecture, or photos, are
 # not independent. What is seen here is about these classes and these networks.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. How much of a class's HFF over all paths is its error? Rank-correlate the two over classes and
-#    networks.
-# 2. Do the measures of diversity agree on which classes are diverse?
-# 3. Over how many classes is a rank correlation of .5 told from 0 nine times out of ten? (Simulate
-#    it.)
+# Exercise 12.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
-by_class = tested.groupby(["network", "label"])
-errors = 1 - by_class["correct"].mean()
-correlation = stats.rank_correlation(errors, by_class["hff"].mean())
-print(f"rank correlation of wrong ends and HFF: {correlation:.2f}")
+# %% [markdown] tags=["exercise"]
+# ### Exercise 12.2 (implement)
+#
+# Write the intrinsic dimension used here, the participation ratio of the eigenvalues of the
+# covariance: $\bigl(\sum \lambda\bigr)^2 / \sum \lambda^2$.
 
-# %% tags=["solution"]
-diverse[list(diversity.DIVERSITIES)].corr(method="spearman").round(2)
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `np.linalg.eigvalsh` of `np.cov(points.T)`; or no eigenvalues at all: traces of the covariance and
+# of its square.
+#
+# </details>
 
-# %% tags=["solution"]
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy
+
+
+def participation_ratio(points):
+    """About how many directions points (n, d) spread along, 1 to d."""
+    # the covariance over points, then its eigenvalues
+    ### BEGIN SOLUTION
+    eigenvalues = numpy.linalg.eigvalsh(numpy.cov(points, rowvar=False))
+    return eigenvalues.sum() ** 2 / (eigenvalues**2).sum()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+normal = numpy.random.default_rng(0).normal(size=(20_000, 6))
+found = participation_ratio(normal)
+assert numpy.isclose(found, 6, rtol=0.02), f"equal spread along six directions: 6, not {found}"
+found = participation_ratio(normal[:, :1] * numpy.ones((1, 6)))
+assert numpy.isclose(found, 1), f"a line in six dimensions: 1, not {found}"
+found = participation_ratio(3 * normal * [1, 1, 1e-3, 1e-3, 1e-3, 1e-3] + 7)
+assert numpy.isclose(found, 2, rtol=0.02), f"two directions, shifted and scaled: 2, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 12.3 (vary)
+#
+# Over how many classes is a rank correlation of .5 told from 0 nine times out of ten? Vary the
+# number of classes in a simulation.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Draw pairs with a correlation of .5, and compare with the 95 % quantile of pairs without one.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 rng = np.random.default_rng(0)
 for count in (10, 20, 40, 80):
     x, noise = rng.standard_normal((2, 2000, count))
@@ -346,6 +411,71 @@ for count in (10, 20, 40, 80):
     chance = stats.rank_correlation(x, noise)
     told = (np.abs(seen) > np.quantile(np.abs(chance), 0.95)).mean()
     print(f"{count} classes: {told:.0%}")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# About forty. With ten a relation of that size is missed most of the time, and what *is* found is
+# too large, since only large correlations pass. More photos a class would not help: the claim is
+# over classes. This is why the notebook describes and gives no verdict until it has a hundred or a
+# thousand classes.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 12.4 (think)
+#
+# How much of a class's HFF over all paths is its error? Rank-correlate the two over classes and
+# networks, and say what that makes of "diverse classes have a higher frequency".
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Group `tested` by network and label.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+by_class = tested.groupby(["network", "label"])
+errors = 1 - by_class["correct"].mean()
+correlation = stats.rank_correlation(errors, by_class["hff"].mean())
+print(f"rank correlation of wrong ends and HFF: {correlation:.2f}")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# If HFF goes with the error that closely, a class of high HFF is a hard class. Diverse classes tend
+# to be hard, so HFF would go with diversity even if no function had a higher frequency anywhere.
+# The published relation and this one may have the same cause. Paths with correct ends take away the
+# trivial part of it.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 12.5 (think)
+#
+# Do the measures of diversity agree on which classes are diverse? If they do not, what does it mean
+# to confirm that "more diverse classes" have something?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `diverse` has a column a measure.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+diverse[list(diversity.DIVERSITIES)].corr(method="spearman").round(2)
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Distance says how far images lie apart, dimension along how many directions they do: a class may
+# spread far along one. Where such measures disagree, "diverse" is no single thing, and a claim
+# about it is several claims. Choosing the one that fits after seeing all four is a way to find
+# anything. The paper's own measure isn't known; so all are shown, and none is preferred.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -181,7 +181,33 @@ figure.tight_layout()
 # %% [markdown]
 # The correlation with accuracy within each intervention, and over all of them with its interval:
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 13.1 (predict)
+#
+# The next two cells draw the rank correlation with accuracy within each intervention, and over all.
+# Before them: in which interventions do you expect the published measure and the power out of band
+# on different sides of 0? Which intervention will have the widest say in the mean over all?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Which interventions move accuracy, which move confidence? And the weights are the numbers of
+# conditions less one.
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# Within classes HFF should go down with accuracy nearly everywhere: it counts wrong ends. Between
+# classes HFF has little room. Power follows confidence as well: where an intervention makes
+# networks surer *and* better, power between classes rises with accuracy; where it makes them better
+# and less sure (mixup, smoothing), the two part. The interventions with the most conditions weigh
+# most. One with four conditions can have a correlation of 1 by chance, once in twelve.
+#
+# </details>
+
+# %% tags=["slide"]
 labels = {"hff": "published: HFF, all paths", measure.PRIMARY: "out of band, matched paths"}
 within_each, pooled = {}, {}
 for kind in measure.KINDS:
@@ -193,7 +219,7 @@ for kind in measure.KINDS:
 ticks = [f"{name} ({within_each['between', 'hff', name].n})" for name in interventions]
 ticks.append(f"all, within ({pooled['between', 'hff'].n})")
 
-# %%
+# %% tags=["slide"]
 figure, axes = plots.plt.subplots(1, 2, figsize=(13, 4.5))
 for ax, kind in zip(axes, measure.KINDS, strict=True):
     colour, names = plots.KIND_COLOURS[kind], list(interventions)
@@ -326,7 +352,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 print(verdicts.answer(claimed), end="\n\n")
 same = differences["they go"] == "the same way"
 print(f"Published and out of band go the same way in {same.sum()} of {len(same)} rows above.")
@@ -343,14 +369,68 @@ print(f"Published and out of band go the same way in {same.sum()} of {len(same)}
 # more conditions weigh more. Accuracy is not what was varied: where an intervention moves accuracy
 # little, the order of its conditions is mostly chance, and its correlation too. The verdict is
 # about an association within interventions; the notebooks before this one have the experiments.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. Leave one intervention out. Which one carries the correlation?
-# 2. Pool all conditions without regard to interventions. Why can that correlation have another
-#    sign?
+# Exercise 13.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 13.2 (implement)
+#
+# Write the statistic of F11: the mean of Spearman's correlations within groups, weighted by the
+# number of conditions less one. The check holds groups within which a relation rises while it falls
+# over all of them together.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `scipy.stats.spearmanr(x, y).statistic` for each group.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+import scipy.stats
+
+
+def within_groups(x, y, groups):
+    """The weighted mean of rank correlations within groups; x, y, groups: (n,)."""
+    # a group of k conditions has the weight k - 1
+    ### BEGIN SOLUTION
+    x, y, groups = map(np.asarray, (x, y, groups))
+    names, sizes_of = np.unique(groups, return_counts=True)
+    inside = [groups == name for name in names]
+    each_rho = [scipy.stats.spearmanr(x[own_], y[own_]).statistic for own_ in inside]
+    return np.average(each_rho, weights=sizes_of - 1)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+turned_x = [1, 2, 3, 11, 12, 13]
+turned_y = [11, 12, 13, 1, 2, 3]
+over_all = scipy.stats.spearmanr(turned_x, turned_y).statistic
+found = within_groups(turned_x, turned_y, list("aaabbb"))
+assert np.isclose(found, 1), f"rises within each group: 1, not {found} (over all {over_all:.2f})"
+found = within_groups([1, 2, 1, 2, 3, 4], [2, 1, 1, 2, 3, 4], list("aabbbb"))
+assert np.isclose(found, 0.5), f"(1 * -1 + 3 * 1) / 4 = .5, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 13.3 (vary)
+#
+# Leave one intervention out at a time. Which one carries the correlation? What would you say of a
+# finding that hangs on one?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `designs.with_accuracy("intervention")` on the rows that are left.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 for kind in measure.KINDS:
     of_kind = compared[compared["kind"] == kind]
     for name in interventions:
@@ -358,12 +438,70 @@ for kind in measure.KINDS:
         found = designs.with_accuracy("intervention")(rest, measure.PRIMARY)[1]
         print(f"{kind:<9}without {name:<22}{found}")
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# If the estimate stays about the same whichever is left out, the association is shared. If it falls
+# towards 0 without one of them, the finding is about that one, and its own notebook is the better
+# place to read it. An interval that begins to hold 0 when conditions are left out is not the same
+# thing: fewer conditions make it wider even where nothing changed.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 13.4 (think)
+#
+# Pool all conditions without regard to interventions. Why can that correlation have another sign,
+# or another size, than the one within them?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# What differs between interventions besides accuracy: the network, the images, the labels?
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 for kind in measure.KINDS:
     of_kind = compared[compared["kind"] == kind]
     apart = designs.with_accuracy("intervention")(of_kind, measure.PRIMARY)[1]
     print(f"{kind}: within {apart}; pooled {designs.with_accuracy()(of_kind, measure.PRIMARY)[1]}")
-print("An intervention may be high in both for a reason of its own, such as another network.")
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# An intervention may be high or low in both for a reason of its own: a network with other
+# connections, images that are perturbed, labels that are smoothed. Differences *between*
+# interventions then make a correlation over all that no intervention shows (Simpson's paradox).
+# They are also compared along different paths, those matched within each. So pooling asks "which
+# groups are high in both?" and the claim asks "does it go with accuracy when one thing is varied?".
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 13.5 (extend)
+#
+# Add an intervention of your own to the synthesis, say the number of epochs. Name the function you
+# would write, the line of this notebook that takes it, and what keeps the claim honest afterwards.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Look at a function of [conditions.py](conditions.py) and at `interventions`.
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# A function `by_epochs(common, numbers, seeds)` in `conditions.py` that returns configurations by
+# condition, like its neighbours; one more entry in `interventions` and in `varied`, and in
+# `findings`; a list of numbers as a typed parameter. The statistic needs no change. It is honest if
+# the intervention is added because it is of interest, before its networks are measured, and if the
+# scoreboard is computed anew with all of them; dropping it again because it went the wrong way is
+# what the rule forbids.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

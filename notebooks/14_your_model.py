@@ -115,7 +115,33 @@ steps = pixels[of_sine["b"].tolist()] - pixels[of_sine["a"].tolist()]
 of_sine["known"] = (frequency * (steps @ direction).abs() / steps.norm(dim=1)).numpy() / cutoff
 of_sine["share"] = of_sine["power_logits_1"] / of_sine["variance_logits"]
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 14.1 (predict)
+#
+# The next figure has a point a path: the sine's known frequency along it, in cutoffs, and the share
+# that is measured above the cutoff. Draw the curve that an ideal instrument would give, and then
+# where you expect this one to depart from it.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Notebook 01 measured the transfer function, at every phase. How long are these paths, in periods
+# of the cutoff?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# An ideal instrument jumps from 0 to 1 at one cutoff. This one is near 0 below, rises between 1 and
+# 1.5 cutoffs, where it depends on the phase and on the path's length, and stays a little below 1
+# above, because a basis of some columns always explains a part of anything. Far above, a sine that
+# turns more than half a cycle between two points would be read as slow: aliasing. If the points
+# below the cutoff were not at 0, the later readings would mean nothing.
+#
+# </details>
+
+# %% tags=["slide"]
 figure, ax = plots.plt.subplots()
 points = {"hue": "kind", "palette": plots.KIND_COLOURS, "s": 14, "linewidth": 0}
 plots.sns.scatterplot(of_sine, x="known", y="share", ax=ax, **points)
@@ -229,7 +255,7 @@ print(measure.left_out(summary, "model"))
 columns = ["test_accuracy", "num_paths", "hff", "changes", measure.PRIMARY, "power_per_change"]
 summary.groupby(["kind", "model"])[columns].mean().map("{:.3g}".format)
 
-# %%
+# %% tags=["slide"]
 spectra = measure.spectra(summary[summary["included"]], cutoff)
 note, title = measure.matched_counts(summary), "Power above f, along the same paths"
 plots.power_above(spectra, "model", legend="network", title=title, note=note)
@@ -261,7 +287,7 @@ verdicts.table(claimed)
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["verdict", "slide"]
 missed = [claim.statement for claim in claimed[:3] if claim.effect.reason]
 print(f"The instrument: {3 - len(missed)} of 3 exact statements hold.", "; ".join(missed))
 for (kind, column), effect in effects.items():
@@ -283,14 +309,61 @@ for (kind, column), effect in effects.items():
 # Pretrained networks by name, on a folder of photos, are measured from the command line:
 # `study measure timm:NAME --data folder:PATH`. [Notebook 12](12_imagenet.ipynb) does so for
 # ImageNet.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. Scale the logits of your network by 3. Which measures change, and which cannot?
-# 2. How fast must a sine be before this spacing no longer sees it? Make one that is read as slow.
-# 3. What protocol would `measure.measure` choose for these images by itself?
+# Exercise 14.1 stands above, before its figure. The kinds: *predict*, before the figure;
+# *implement*, a function with a check; *vary*, one parameter; *think*, in writing, with reasons;
+# *extend*, a change to the code, or a new finding. Solutions and answers are folded.
 
-# %% tags=["solution"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 14.2 (implement)
+#
+# Write what the horizontal axis of that figure is: the frequency of $\sin(2\pi\nu\langle u,
+# x\rangle)$ along the straight path from $a$ to $b$.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Only the part of $u$ along the path counts. The direction of the path has unit length.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+import numpy as np
+
+
+def frequency_along(nu, u, a, b):
+    """Cycles per unit of length along the path from a to b; u, a, b: (d,), u of unit length."""
+    # the unit vector of the path, and how much of u points along it
+    ### BEGIN SOLUTION
+    step = np.asarray(b) - np.asarray(a)
+    return nu * abs(np.dot(u, step)) / np.linalg.norm(step)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+found = frequency_along(2.0, [1, 0], [0, 0], [5, 0])
+assert np.isclose(found, 2), f"straight along u: all of it, 2, not {found}"
+found = frequency_along(2.0, [1, 0], [3, 1], [3, 7])
+assert np.isclose(found, 0), f"across u nothing happens: 0, not {found}"
+found = frequency_along(2.0, [1, 0], [4, 4], [1, 0])
+assert np.isclose(found, 1.2), f"three fifths of it, whichever way: 1.2, not {found}"
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 14.3 (vary)
+#
+# Scale the logits of your network by 3. Which measures change, and which cannot?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `measure.measure` takes any callable. Compare the tables of `measure.intervals`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 functions = {"as it is": yours[first], "scaled": lambda x: 3 * yours[first](x)}
 both = {
     name: measure.intervals(measure.measure(function, images, few, device))
@@ -300,7 +373,30 @@ ratio = both["scaled"]["estimate"] / both["as it is"]["estimate"]
 table = both["scaled"][["measure", "kind"]].assign(ratio=ratio.map("{:.3g}".format))
 table.replace({"measure": titles}).set_index(["measure", "kind"])
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# The predicted classes are the same, so accuracy and class changes stay, and standardised logits
+# stay to the digit, since they are divided by their own spread. All that is read of the softmax
+# moves: its transitions become steeper. No training took place, only a change of temperature. A
+# difference between two networks in the softmax alone may be no more than this.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 14.4 (vary)
+#
+# How fast must a sine be before this spacing no longer sees it? Vary its frequency, and make one
+# that is read as slow.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Above half a cycle a point it looks like a slower one.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 between = protocol.joined(images)["between"]
 t = spacing * torch.arange(between.points.min().item(), dtype=torch.float64)
 for turns in (0.4, 0.9, 0.99):
@@ -309,8 +405,43 @@ for turns in (0.4, 0.9, 0.99):
     print(f"{turns / spacing:.3g} cycles/nu: share {share:.2f}", end="; ")
 print(f"the Nyquist frequency is {0.5 / spacing:.3g}")
 
-# %% tags=["solution"]
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# At points $\Delta$ apart a sine of $f$ and one of $1/\Delta - f$ give the same values: what turns
+# by .99 of a cycle from point to point looks like one that turns by .01, backwards. Power is not
+# lost by aliasing, it is moved below. A network is no sine, and its power falls with frequency; so
+# quartering the spacing once, and seeing that little moves, is the check that counts.
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 14.5 (extend)
+#
+# Measure something of your own: another dataset, a network that you trained, or one by name. What
+# protocol would `measure.measure` choose for these images by itself, and what has to be reported
+# beside the numbers so that another can compare?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# `measure.default_protocol(images)`; `study measure --help`.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 measure.default_protocol(images)
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer</summary>
+#
+# Beside the numbers belong: the dataset and how its images are normalised (a nu depends on it),
+# spacing, cutoff and number of pairs, the accuracy and the number of matched paths, the floor, what
+# a quarter of the spacing moves, and intervals over images for one network, over seeds for a kind
+# of network. Two readings at different cutoffs, in different pixels or along different paths are
+# not comparable, however many digits they have.
+#
+# </details>
 
 # %% [markdown]
 # ## Provenance

@@ -1,13 +1,21 @@
-"""The commands that check what came with the study."""
+"""The commands that check what came with the study, and those that make a course of it."""
 
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from typer import Argument, Option
 
 from lib.parameters import ROOT, StudyError
+from study import places, profiles
 
 FRACTION = "share: of the runs whose measures came with the profile"
+EDITIONS = {
+    "student": "Notebooks to work in: blanks for solutions, answers, verdicts; hints, no outputs.",
+    "instructor": "Notebooks with everything: expected answers, misconceptions, a rubric.",
+    "slides": "Slides from cells tagged `slide`: an HTML file a notebook, which needs no network.",
+}
+Out = Annotated[Path, Argument(help="a folder for them")]
+Notebooks = Annotated[list[str] | None, Argument(help="names or first digits; without any, all")]
 
 
 def verify(
@@ -51,3 +59,19 @@ def reproduce(
         print(table.to_string(index=False))
         if write:
             (ROOT / "results" / "reproduce.md").write_text(settings.page(table))
+
+
+def _edition(name: str, text: str):
+    def make(out: Out, notebooks: Notebooks = None) -> None:
+        from study import editions
+
+        names = [profiles.notebook_named(one) for one in notebooks or profiles.notebook_names()]
+        files = [*map(profiles.notebook_file, names)]
+        editions.write(name, names, places.output_folder(ROOT, name, files, [], out))
+        print(f"{len(names)} files are in {out}")
+
+    make.__name__, make.__doc__ = name, text
+    return make
+
+
+COMMANDS = (verify, reproduce, zoo, *(_edition(*one) for one in EDITIONS.items()))

@@ -61,8 +61,9 @@ def clean(executed: Path, target: Path, key: str | None = None) -> None:
     if key:
         content.metadata["study"] = key
     for cell in content.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
+        emptied = [] if cell.metadata.get("tags") else ["tags"]  # jupytext would keep them so
+        for name in ("papermill", "execution", *emptied):
+            cell.metadata.pop(name, None)
         if cell.cell_type == "code":
             if "injected-parameters" in cell.metadata.get("tags", []):
                 cell.source = re.sub(r"([:=])[^:=,\"'\s]*/", r"\1", cell.source)

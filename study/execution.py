@@ -146,7 +146,7 @@ def _keep_failed(error: papermill.PapermillExecutionError, partial: Path, target
 
 def identity(source: Path, name: str, parameters: dict) -> str:
     """What an executed notebook depends on, hashed: cells, code, parameters and data."""
-    cells = [cell["source"] for cell in opened(source).cells]
+    cells = [(cell["source"], cell["metadata"].get("tags")) for cell in opened(source).cells]
     files = [file for folder in CODE for file in folder.rglob("*.py")]
     files += NOTEBOOKS.glob("[!0-9]*.py")  # a module that one notebook alone needs
     code = [file.read_text() for file in sorted(files)]
