@@ -8,7 +8,7 @@ import pytest
 
 from lib.parameters import ROOT
 
-MOST_LINES = {"lib": 4000, "study": 2400}
+MOST_LINES = {"lib": 4000, "study": 2600}
 CODE = sorted(path for folder in MOST_LINES for path in (ROOT / folder).rglob("*.py"))
 FOLDERS = ("lib", "study", "tests", "notebooks", "benchmarks")
 WRITTEN = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
