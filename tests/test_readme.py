@@ -39,7 +39,13 @@ def test_its_figure_is_the_notebooks():
     assert (ROOT / figure).read_bytes() in results.images_in(executed)
 
 
-PAGES = ["README.md", "notebooks/README.md", "params/README.md", "results/bench/README.md"]
+PAGES = [
+    "README.md",
+    "notebooks/README.md",
+    "notebooks/course.md",
+    "params/README.md",
+    "results/bench/README.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
