@@ -328,16 +328,12 @@ curves = torch.stack(list(known.values()))[..., None]
 at = {border: all_measures(curves, border).set_index(pd.Index(known)) for border in (0.05, 0.1)}
 table = at[0.05].drop(columns="E").join(at[0.1][SHARE].rename(f"{SHARE}, .1"))
 
-# %%
-# NBVAL_CHECK_OUTPUT
-print(table.map("{:.2g}".format).to_string())
-
 # %% [markdown] tags=["exercise", "slide"]
 # ### Exercise 1.1 (predict)
 #
-# A logistic curve becomes ten times steeper. Which of the four measures in the table will see it,
-# and by about what factor: HFF, the line-detrended share, the Hann share, the share out of band?
-# Predict the right panel of the next figure before you run it, without a look at the table.
+# A logistic curve becomes ten times steeper. Which of the four measures will see it, and by about
+# what factor: HFF, the line-detrended share, the Hann share, the share out of band? Predict the
+# four curves before you run the next cells.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -357,6 +353,10 @@ print(table.map("{:.2g}".format).to_string())
 # which one *follows* the thing that was changed.
 #
 # </details>
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print(table.map("{:.2g}".format).to_string())
 
 # %% tags=["slide"]
 figure, axes = plots.plt.subplots(1, 2, figsize=(11, 4))

@@ -175,24 +175,11 @@ summary = measure.sweep(by_family, protocol, device)
 print(measure.matched_counts(summary))
 print(measure.left_out(summary, "model"))
 
-# %% tags=["slide"]
-title = f"One point a family, its mean and range over {len(family_seeds)} seeds"
-axes = accuracy.against_accuracy(summary, "model", cutoff, title)
-
-# %%
-columns = ["test_accuracy", "num_paths", "hff", "changes", "power_softmax_1", "power_logits_1"]
-table = summary.groupby(["kind", "model"])[columns].mean()
-table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
-
-# %% [markdown]
-# Locality and weight sharing as an axis: the CNNs, the same networks with weights of their own at
-# every position, the MLPs.
-
 # %% [markdown] tags=["exercise", "slide"]
 # ### Exercise 4.1 (predict)
 #
 # From CNN to locally connected to fully connected, weight sharing goes first, then locality. Before
-# you run the next cell: does the power between classes rise or fall along this axis, and is it the
+# you run the next cells: does the power between classes rise or fall along this axis, and is it the
 # same for the softmax and for the logits?
 
 # %% [markdown] tags=["hint"]
@@ -214,6 +201,19 @@ table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 # kind lie apart before you call anything an effect of the kind.
 #
 # </details>
+
+# %% tags=["slide"]
+title = f"One point a family, its mean and range over {len(family_seeds)} seeds"
+axes = accuracy.against_accuracy(summary, "model", cutoff, title)
+
+# %%
+columns = ["test_accuracy", "num_paths", "hff", "changes", "power_softmax_1", "power_logits_1"]
+table = summary.groupby(["kind", "model"])[columns].mean()
+table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
+
+# %% [markdown]
+# Locality and weight sharing as an axis: the CNNs, the same networks with weights of their own at
+# every position, the MLPs.
 
 # %% tags=["slide"]
 axis = {"cnn": "CNN", "local": "locally\nconnected", "mlp": "fully\nconnected"}

@@ -178,6 +178,32 @@ grid = plots.power_above(spectra, "weight_decay", legend="weight decay", note=no
 # and the less their periods (printed below) differ, the less power the test has. Grey is what the
 # gain is without any wave: one seed's control beyond another's.
 
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 6.1 (predict)
+#
+# The next figures show the gain of a slow and a fast wave with the least and the greatest weight
+# decay. Before you run them: which wave has the higher gain without decay, which loses more to it,
+# and which sign has the difference that the claim is about?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# Weight decay makes weights small. Which of the waves needs larger ones? And what has a wave to
+# lose that is hardly fitted?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# The slow wave starts higher, as notebook 02 shows. A fast wave needs steep changes, so larger
+# weights, and should lose more to decay: the claimed difference is positive. Against it stands a
+# floor: a wave of little gain has little to lose, so the fast one may lose less in absolute numbers
+# and more as a share. And if the range of decays is too mild to move either, the difference is near
+# 0 and no sign is decided. A prediction has to say in which unit.
+#
+# </details>
+
 # %%
 fits, nulls = measure.fitting(waves), measure.null(waves)
 of_waves = ["frequency", "weight_decay", "seed"]
@@ -206,32 +232,6 @@ fitted.groupby(of_waves[:2])[columns].mean().round(3)
 # %%
 cells = fitted.pivot(index="seed", columns=of_waves[:2], values="mean_gain")
 lost = pd.DataFrame({f: cells[f, least] - cells[f, greatest] for f in frequencies.values()})
-
-# %% [markdown] tags=["exercise", "slide"]
-# ### Exercise 6.1 (predict)
-#
-# The next figure shows the mean gain of a slow and a fast wave with the least and the greatest
-# weight decay. Before you run it: which line is higher on the left, which falls more, and which
-# sign has the difference that the claim is about?
-
-# %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
-#
-# Weight decay makes weights small. Which of the waves needs larger ones? And what has a wave to
-# lose that is hardly fitted?
-#
-# </details>
-
-# %% [markdown] tags=["answer"]
-# <details><summary>Answer, for after the figure</summary>
-#
-# The slow wave starts higher, as notebook 02 shows. A fast wave needs steep changes, so larger
-# weights, and should lose more to decay: the claimed difference is positive. Against it stands a
-# floor: a wave of little gain has little to lose, so the fast one may lose less in absolute numbers
-# and more as a share. And if the range of decays is too mild to move either, the difference is near
-# 0 and no sign is decided. A prediction has to say in which unit.
-#
-# </details>
 
 # %% tags=["slide"]
 figure, axes = plt.subplots(1, 2, figsize=(11, 4))

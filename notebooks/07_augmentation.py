@@ -132,16 +132,12 @@ compared = summary[summary["included"]]
 # %% [markdown]
 # ## What the runs show
 
-# %%
-columns = ["test_accuracy", "num_paths", "hff", "changes", "power_softmax_1", "power_logits_1"]
-table = summary.groupby(["kind", "augmentation"])[columns].mean()
-table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
-
 # %% [markdown] tags=["exercise", "slide"]
 # ### Exercise 7.1 (predict)
 #
-# Every augmentation becomes one numbered point. Where will mixup lie, above or below the others of
-# the same accuracy, between classes and within? And where is the point "none"?
+# In the next figure every augmentation becomes one numbered point. Before the table and the figure:
+# where will mixup lie, above or below the others of the same accuracy, between classes and within?
+# And where is the point "none"?
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -161,6 +157,11 @@ table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 # destroy labels (a mirrored digit is no digit) below it.
 #
 # </details>
+
+# %%
+columns = ["test_accuracy", "num_paths", "hff", "changes", "power_softmax_1", "power_logits_1"]
+table = summary.groupby(["kind", "augmentation"])[columns].mean()
+table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 
 # %% tags=["slide"]
 title = f"One point an augmentation, its mean and range over {len(seeds)} seeds"

@@ -209,24 +209,6 @@ for row in plan.itertuples():
 every = [config for configs in waves.values() for config in configs]
 trained = runs.sweep([*every, *{config.control() for config in every}], device)
 
-# %%
-columns = ["experiment", "wave", "frequency", "seed"]
-parts = [measure.fitting(configs).assign(experiment=name) for name, configs in waves.items()]
-summary = measure.wave_summary(pd.concat(parts), columns)
-summary["radius"] = summary["wave"].map(directions)
-nulls = pd.concat(
-    [measure.null(configs).assign(experiment=name) for name, configs in waves.items()]
-)
-nulls["radius"] = nulls["wave"].map(directions)
-means = ["periods", "mean_gain", "final_gain", "min_noise_fitting", "beyond_control"]
-summary.groupby(columns[:3], sort=False)[means].mean().round(3)
-
-# %% [markdown]
-# ## What the runs show
-#
-# At equal periods. A line is a seed and one of the two orientations; grey is what the gain is
-# without any wave: one seed's control beyond another's.
-
 # %% [markdown] tags=["exercise", "slide"]
 # ### Exercise 9.1 (predict)
 #
@@ -253,6 +235,24 @@ summary.groupby(columns[:3], sort=False)[means].mean().round(3)
 # predictions before is what makes the second panel a test.
 #
 # </details>
+
+# %%
+columns = ["experiment", "wave", "frequency", "seed"]
+parts = [measure.fitting(configs).assign(experiment=name) for name, configs in waves.items()]
+summary = measure.wave_summary(pd.concat(parts), columns)
+summary["radius"] = summary["wave"].map(directions)
+nulls = pd.concat(
+    [measure.null(configs).assign(experiment=name) for name, configs in waves.items()]
+)
+nulls["radius"] = nulls["wave"].map(directions)
+means = ["periods", "mean_gain", "final_gain", "min_noise_fitting", "beyond_control"]
+summary.groupby(columns[:3], sort=False)[means].mean().round(3)
+
+# %% [markdown]
+# ## What the runs show
+#
+# At equal periods. A line is a seed and one of the two orientations; grey is what the gain is
+# without any wave: one seed's control beyond another's.
 
 # %% tags=["slide"]
 gained = "mean gain (0: no wave, 1: fitted)"

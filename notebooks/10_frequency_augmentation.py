@@ -161,7 +161,33 @@ print(measure.matched_counts(summary), measure.left_out(summary, "arm"))
 #
 # Every network along the same paths of its seed; a dot a seed.
 
-# %%
+# %% [markdown] tags=["exercise", "slide"]
+# ### Exercise 10.1 (predict)
+#
+# The next figures show the power of every network, and three effects as ratios of power: smoothing
+# against none, then each pattern against smoothing alone. Before you run them: which is the
+# largest, and on which side of 1 does each lie? Would you dare a side for f and 1/f?
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint</summary>
+#
+# What do labels smoothed by one half do to the height of every transition of a softmax?
+#
+# </details>
+
+# %% [markdown] tags=["answer"]
+# <details><summary>Answer, for after the figure</summary>
+#
+# Smoothing halves what the softmax has to reach, so the height of transitions between classes
+# falls, and power goes with the square of the height: a large effect that has nothing to do with
+# any pattern. What a *fixed* pattern adds is small beside it: the network can learn to ignore one
+# direction. The paper names no side, so a claim asks whether anything moves; one who has a side in
+# mind should say by which mechanism. Had the comparison been against "none", smoothing's effect
+# would have been taken for the pattern's.
+#
+# </details>
+
+# %% tags=["slide"]
 panels = {"hff": "HFF, all paths", measure.PRIMARY: f"power above {cutoff:g} cycles/nu, matched"}
 options = {"palette": plots.KIND_COLOURS, "dodge": True, "size": 4}
 figure, axes = plots.plt.subplots(1, 2, figsize=(12, 4.5))
@@ -213,32 +239,6 @@ for kind in measure.KINDS:
     for words, pair in contrasts.items():
         rows = cleared[cleared["kind"] == kind]
         effects[kind, words] = designs.against("arm", *pair)(rows, measure.PRIMARY)
-
-# %% [markdown] tags=["exercise", "slide"]
-# ### Exercise 10.1 (predict)
-#
-# Three effects on one axis, as ratios of power: smoothing against none, then each pattern against
-# smoothing alone. Which is the largest, and on which side of 1 does each lie? Would you dare a side
-# for f and 1/f?
-
-# %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
-#
-# What do labels smoothed by one half do to the height of every transition of a softmax?
-#
-# </details>
-
-# %% [markdown] tags=["answer"]
-# <details><summary>Answer, for after the figure</summary>
-#
-# Smoothing halves what the softmax has to reach, so the height of transitions between classes
-# falls, and power goes with the square of the height: a large effect that has nothing to do with
-# any pattern. What a *fixed* pattern adds is small beside it: the network can learn to ignore one
-# direction. The paper names no side, so a claim asks whether anything moves; one who has a side in
-# mind should say by which mechanism. Had the comparison been against "none", smoothing's effect
-# would have been taken for the pattern's.
-#
-# </details>
 
 # %% tags=["slide"]
 figure, ax = plots.plt.subplots(figsize=(9, 3.5))

@@ -161,7 +161,7 @@ overview.join(matched.add_suffix(" matched paths")).assign(conditions=accuracy.s
 # %% [markdown]
 # ## What the networks show
 
-# %%
+# %% tags=["slide"]
 table = means.reset_index()
 table["error"] = table["error"].clip(lower=0.5 / num_test)  # none wrong has no logarithm
 figure, axes = plots.plt.subplots(1, 2, figsize=(13, 5))
@@ -181,12 +181,24 @@ figure.tight_layout()
 # %% [markdown]
 # The correlation with accuracy within each intervention, and over all of them with its interval:
 
+# %%
+labels = {"hff": "published: HFF, all paths", measure.PRIMARY: "out of band, matched paths"}
+within_each, pooled = {}, {}
+for kind in measure.KINDS:
+    of_kind = compared[compared["kind"] == kind]
+    for column in labels:
+        pooled[kind, column] = designs.with_accuracy("intervention")(of_kind, column)[0]
+        for name, rows in of_kind.groupby("intervention", sort=False):
+            within_each[kind, column, name] = designs.with_accuracy()(rows, column)[0]
+ticks = [f"{name} ({within_each['between', 'hff', name].n})" for name in interventions]
+ticks.append(f"all, within ({pooled['between', 'hff'].n})")
+
 # %% [markdown] tags=["exercise", "slide"]
 # ### Exercise 13.1 (predict)
 #
-# The next two cells draw the rank correlation with accuracy within each intervention, and over all.
-# Before them: in which interventions do you expect the published measure and the power out of band
-# on different sides of 0? Which intervention will have the widest say in the mean over all?
+# The next cell draws the rank correlation with accuracy within each intervention, and over all.
+# Before you run it: in which interventions do you expect the published measure and the power out of
+# band on different sides of 0? Which intervention will have the widest say in the mean over all?
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -203,21 +215,9 @@ figure.tight_layout()
 # classes HFF has little room. Power follows confidence as well: where an intervention makes
 # networks surer *and* better, power between classes rises with accuracy; where it makes them better
 # and less sure (mixup, smoothing), the two part. The interventions with the most conditions weigh
-# most. One with four conditions can have a correlation of 1 by chance, once in twelve.
+# most. One with four conditions can have a correlation of 1 or -1 by chance, once in twelve.
 #
 # </details>
-
-# %% tags=["slide"]
-labels = {"hff": "published: HFF, all paths", measure.PRIMARY: "out of band, matched paths"}
-within_each, pooled = {}, {}
-for kind in measure.KINDS:
-    of_kind = compared[compared["kind"] == kind]
-    for column in labels:
-        pooled[kind, column] = designs.with_accuracy("intervention")(of_kind, column)[0]
-        for name, rows in of_kind.groupby("intervention", sort=False):
-            within_each[kind, column, name] = designs.with_accuracy()(rows, column)[0]
-ticks = [f"{name} ({within_each['between', 'hff', name].n})" for name in interventions]
-ticks.append(f"all, within ({pooled['between', 'hff'].n})")
 
 # %% tags=["slide"]
 figure, axes = plots.plt.subplots(1, 2, figsize=(13, 4.5))

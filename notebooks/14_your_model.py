@@ -352,9 +352,10 @@ found = frequency_along(2.0, [1, 0], [4, 4], [1, 0])
 assert np.isclose(found, 1.2), f"three fifths of it, whichever way: 1.2, not {found}"
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 14.3 (vary)
+# ### Exercise 14.3 (think)
 #
-# Scale the logits of your network by 3. Which measures change, and which cannot?
+# Scale the logits of your network by 3. Which measures change, and which cannot? Give reasons
+# before you measure it.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -425,7 +426,7 @@ print(f"the Nyquist frequency is {0.5 / spacing:.3g}")
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `measure.default_protocol(images)`; `study measure --help`.
+# `study measure --help` names what can be chosen; `dir(measure)` has what chooses.
 #
 # </details>
 

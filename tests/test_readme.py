@@ -39,8 +39,8 @@ def test_its_figure_is_the_notebooks():
     assert (ROOT / figure).read_bytes() in results.images_in(executed)
 
 
-PAGES = ["README.md", "params/README.md", "results/bench/README.md"]
-PAGES += ["notebooks/README.md", "notebooks/glossary.md"]
+PAGES = ["README.md", "params/README.md", "results/README.md", "results/bench/README.md"]
+PAGES += [f"notebooks/{name}.md" for name in ("README", "course", "glossary")]
 
 
 @pytest.mark.parametrize("page", PAGES)
