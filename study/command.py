@@ -195,5 +195,5 @@ def bench(
     speed.report(models or ["resnet8-16", "wrn-28-2", "resnet18"], device, out)
 
 
-for check in (checks.verify, checks.reproduce, checks.zoo):
+for check in (checks.verify, checks.reproduce, checks.zoo, checks.figures):
     app.command()(check)
