@@ -4,6 +4,7 @@ their fonts in them. A notebook is executed for them from the run store; nothing
 import itertools
 import tempfile
 import textwrap
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,8 @@ from study import execution, places, profiles
 
 FORMATS = ("pdf", "svg", "png")
 PAD = 0.02  # inches: around a figure
+USUAL = 12  # points: of text in a notebook
+ATTEMPTS = 20
 NARROWEST, WIDEST = 2.0, 20.0  # inches
 # fonts as TrueType (Type 42), not as Type 3, which publishers refuse; in SVG as curves
 EMBEDDED = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "study", "savefig.dpi": 300}
@@ -91,32 +94,45 @@ def catch(stem: str, formats: list[str], widths: list[float], text: float) -> No
 def fitted(figure, widths: list[float]):
     """Give a figure each width in turn, with all that stands beside its axes: (width, the part to
     save), inches. Its height shrinks as its text did, so that panels get narrower rather than flat;
-    long titles are wrapped, labels of ticks that would overlap left out."""
+    long titles are wrapped, labels of ticks that would overlap left out. Where axes would get
+    less than half the width, text gets smaller than asked for."""
     import matplotlib as mpl
 
     wide, high = figure.get_size_inches()
     pictures = [(one, one.get_zoom()) for one in figure.findobj(mpl.offsetbox.OffsetImage)]
     titles = [one for one in figure.texts + [ax.title for ax in figure.axes] if one.get_text()]
-    texts = [(one, one.get_text()) for one in titles]
+    titles = [(one, one.get_text()) for one in titles]
+    sizes = [(one, one.get_fontsize()) for one in figure.findobj(mpl.text.Text)]
     for width in widths:
-        inner, scale = width, max(width / wide, mpl.rcParams["font.size"] / 12)
+        inner, text = width, 1.0
+        high_enough = min(1, max(width / wide, mpl.rcParams["font.size"] / USUAL))
         for picture, zoom in pictures:
             picture.set_zoom(zoom * width / wide)
-        for _ in range(4):
-            figure.set_size_inches(inner, high * min(1, scale))
-            for title, text in texts:
-                _wrap(figure, title, text, width)
-            if not isinstance(
-                figure.get_layout_engine(), mpl.layout_engine.ConstrainedLayoutEngine
-            ):
-                figure.tight_layout()
-            for ax in figure.axes:
-                _thin(ax)
-            part = figure.get_tightbbox(figure.canvas.get_renderer())
-            inner = max(0.3 * width, inner + width - part.width - 2 * PAD)
+        for _ in range(ATTEMPTS):
+            for one, size in sizes:
+                one.set_fontsize(text * size)
+            figure.set_size_inches(inner, high * high_enough)
+            part = _laid_out(figure, titles, width)
+            if abs(beside := part.width + 2 * PAD - width) < 0.01:
+                break
+            text *= 0.93 if inner - beside < width / 2 else 1
+            inner = max(width / 2, inner - beside)
         middle, height = (part.x0 + part.x1) / 2, part.height + 2 * PAD
         bounds = (middle - width / 2, part.y0 - PAD, width, height)
         yield width, mpl.transforms.Bbox.from_bounds(*bounds)
+
+
+def _laid_out(figure, titles: list, width: float):
+    """Lay a figure of this size out anew: the part that holds all of it, inches."""
+    for title, text in titles:
+        _wrap(figure, title, text, width)
+    with warnings.catch_warnings():  # that it does not fit, at the first attempts
+        warnings.simplefilter("ignore")
+        if type(figure.get_layout_engine()).__name__ != "ConstrainedLayoutEngine":
+            figure.tight_layout()
+    for ax in figure.axes:
+        _thin(ax)
+    return figure.get_tightbbox(figure.canvas.get_renderer())
 
 
 def _wrap(figure, title, text: str, width: float) -> None:
@@ -125,7 +141,7 @@ def _wrap(figure, title, text: str, width: float) -> None:
     room = width if title.axes is None else title.axes.get_position().width * width * 1.15
     long = title.get_window_extent(figure.canvas.get_renderer()).width / figure.dpi / room
     if long > 1:
-        lines = (textwrap.fill(line, int(len(line) / long)) for line in text.split("\n"))
+        lines = (textwrap.fill(line, max(8, int(len(line) / long))) for line in text.split("\n"))
         title.set_text("\n".join(lines))
 
 
