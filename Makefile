@@ -1,5 +1,5 @@
 # python3 and make are all that has to be installed: bootstrap.py finds uv, or puts one into .uv/.
-CODE = *.py lib study tests notebooks benchmarks
+CODE = *.py lib study tests notebooks benchmarks site
 export UV_PROJECT_ENVIRONMENT = .venv
 
 help:  ## list the targets
@@ -26,6 +26,13 @@ notebooks: setup  ## after an edit of notebooks/*.py: execute them and renew not
 	cp output/digits/figures/03_training_time-6.png results/digits/power_above.png
 	.venv/bin/study claims --write
 
+site: .venv/.site  ## write the site of the executed notebooks into output/site/html/
+	.venv/bin/python site/build.py
+
+test-site: .venv/.site  ## check the site in Chromium (installed by apt where that may be)
+	@site/chromium || { echo "make test-site: skipped: no Chromium, and apt cannot install it"; exit 0; }; \
+	.venv/bin/pytest -m site tests/test_site.py
+
 reproduce: setup  ## run the study under other threads and instruction sets; results/reproduce.md
 	.venv/bin/study reproduce --write
 
@@ -33,4 +40,8 @@ reproduce: setup  ## run the study under other threads and instruction sets; res
 	python3 bootstrap.py sync --locked --compile-bytecode
 	@touch $@
 
-.PHONY: help setup study test test-environment notebooks reproduce
+.venv/.site: .venv/.ready
+	python3 bootstrap.py sync --locked --group site --compile-bytecode
+	@touch $@
+
+.PHONY: help setup study test test-environment notebooks site test-site reproduce

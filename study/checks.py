@@ -1,4 +1,4 @@
-"""The commands that check what came with the study, and those that make a course of it."""
+"""The commands that check what came with the study, and that make a course and figures of it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -61,6 +61,26 @@ def reproduce(
             (ROOT / "results" / "reproduce.md").write_text(settings.page(table))
 
 
+def figures(
+    notebooks: Annotated[list[str] | None, Argument(help="names or first digits; or all")] = None,
+    profile: Annotated[str, Option(help="a folder of params/")] = "digits",
+    formats: Annotated[str, Option("--format", help="pdf, svg, png, joined by commas")] = "pdf",
+    width: Annotated[list[float], Option(help="inches: of a column or page; may be repeated")] = (
+        3.4,
+        7.0,
+    ),
+    text: Annotated[float, Option(min=4, max=20, help="points: of labels")] = 7.0,
+    out: Annotated[Path | None, Option(help="folder; output/<profile>/papers")] = None,
+) -> None:
+    """Figures for papers: vector formats at a column's width. Needs executed runs; trains none."""
+    from study import figures as papers
+
+    names = [profiles.notebook_named(name) for name in notebooks or profiles.notebook_names()]
+    folder = out or ROOT / "output" / profiles.output_name(profile) / "papers"
+    made = papers.write(names, profile, formats, list(width), text, folder)
+    print(f"{made} files of {len(names)} notebooks are in {folder}")
+
+
 def _edition(name: str, text: str):
     def make(out: Out, notebooks: Notebooks = None) -> None:
         from study import editions
@@ -74,4 +94,5 @@ def _edition(name: str, text: str):
     return make
 
 
-COMMANDS = (verify, reproduce, zoo, *(_edition(*one) for one in EDITIONS.items()))
+EDITION_COMMANDS = (_edition(*one) for one in EDITIONS.items())
+COMMANDS = (verify, reproduce, zoo, figures, *EDITION_COMMANDS)

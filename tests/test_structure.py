@@ -8,9 +8,9 @@ import pytest
 
 from lib.parameters import ROOT
 
-MOST_LINES = {"lib": 4000, "study": 2600}
+MOST_LINES = {"lib": 4000, "study": 2700}
 CODE = sorted(path for folder in MOST_LINES for path in (ROOT / folder).rglob("*.py"))
-FOLDERS = ("lib", "study", "tests", "notebooks", "benchmarks")
+FOLDERS = ("lib", "study", "tests", "notebooks", "benchmarks", "site")
 WRITTEN = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 LAYERS = (
     "parameters",
