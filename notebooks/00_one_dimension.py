@@ -187,6 +187,8 @@ output, target = arrays["output"], arrays["target"][0]
 bins = np.arange(1, min(2 * max(low), num_points // 2) + 1)
 strength = np.abs(np.fft.rfft(output))[:, bins] * 2 / num_points  # 1: as in the target
 reach, places = 1.2 * np.abs(target).max(), np.array([[step, step] for step in logged])
+
+# %%
 span, rows = (logged[0], logged[-1]), (0.5, len(low) + 0.5)
 fit = [touch.Curve(x, target, "target", "0.7"), touch.Curve(x, output, "network", "C0")]
 of_target = touch.Curve(list(low), np.ones(len(low)), "target", "0.7", "o")

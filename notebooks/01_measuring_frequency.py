@@ -393,6 +393,7 @@ def followed(name, label, ylim, logy=False):
     return touch.Panel(label, *axes, [line, dot], logx=True, logy=logy)
 
 
+# %%
 curve = touch.Curve(place, smooth, "the logistic", "C0")
 below = touch.Curve(place, inside, "its part below .05 cycles/nu", "0.2", ":")
 panels = [

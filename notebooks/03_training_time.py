@@ -275,7 +275,6 @@ grid = plots.power_above(spectra, "epoch", legend="epoch", title="Power above f"
 
 # %%
 means = spectra.groupby(["kind", "output", "epoch", "frequency"])[["power", "floor"]].mean()
-compared_epochs = sorted(spectra["epoch"].unique())
 panels = []
 for output, kind in itertools.product(measure.OUTPUTS, measure.KINDS):
     table = means.loc[kind, output].unstack("frequency")
@@ -288,8 +287,10 @@ for output, kind in itertools.product(measure.OUTPUTS, measure.KINDS):
     title, axes = f"{kind} classes, {measure.OUTPUTS[output]}", ("f (cycles/nu)", "power above f")
     curves = [began, floor, now]
     panels.append(touch.Panel(title, *axes, (f[0], f[-1]), limits, curves, logx=True, logy=True))
+
+# %%
 told = []
-for epoch in compared_epochs:
+for epoch in sorted(spectra["epoch"].unique()):
     at = means.xs(epoch, level="epoch").xs("softmax", level="output").groupby("kind")["power"]
     told.append(
         f"epoch {epoch}; softmax above {cutoff:g} cycles/nu: "
