@@ -152,9 +152,9 @@ compared = summary[summary["included"]]
 #
 # Mixup trains the network to be linear between images, and the line is in the basis: its power out
 # of band should be lower than that of others of its accuracy, between classes above all, and its
-# softmax is less sure. Points within classes have less room to move. "None" tells what accuracy
-# augmentation buys: where images are easy, it may lie among the best, and the augmentations that
-# destroy labels (a mirrored digit is no digit) below it.
+# softmax is less sure. Within classes it may be the other way: a softmax that is less sure is less
+# flat. "None" tells what accuracy augmentation buys: where images are easy, it may lie among the
+# best, and the augmentations that destroy labels (a mirrored digit is no digit) below it.
 #
 # </details>
 
@@ -333,8 +333,9 @@ else:
 #
 # A strength is a dose within one augmentation, so more of one thing varies than in the list of all:
 # if power falls steadily with it, that is better evidence than one point among fifteen. Watch
-# softmax and logits side by side: a stronger augmentation makes labels less certain, and the
-# softmax's power falls by that alone.
+# softmax and logits side by side: a stronger augmentation makes labels less certain, which alone
+# lowers the softmax's power between classes, and may raise it within, where a sure softmax would be
+# flat.
 #
 # </details>
 

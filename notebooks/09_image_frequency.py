@@ -531,11 +531,12 @@ print(pd.DataFrame({"reach (nu)": periods / table["frequency"], "f": table["freq
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer</summary>
 #
-# A composite weighted towards low image frequencies points where images vary most, so they reach
-# furthest along it and its wave is the slowest per nu; the one weighted towards high frequencies is
-# the opposite, and a random direction lies between, nearer to whichever holds most of the
-# directions. So along mixed directions, too, image and function frequency change together, and
-# their order by gain can't decide between the two.
+# Low image frequencies hold most of the variance, so one expects images to reach furthest along
+# `1/f`. But a spectrum does not settle reach: in pixels both composites are nearly one bright
+# corner, where all basis images are in phase, and images may hardly vary there; a random direction
+# is spread over all pixels, and may reach further than either. Whatever the order, $f$ at equal
+# periods is its inverse, so along mixed directions, too, a difference of gain has two explanations,
+# and their order can't decide between them.
 #
 # </details>
 
@@ -559,11 +560,12 @@ print(order.sort_values("periods").round(2))
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer</summary>
 #
-# With $f$ fixed, function frequency per nu is the same for all, and the number of periods differs:
-# where images reach further there are more of them, so a harder wave in that sense. If the gain
-# still falls with the radius, although the periods fall with it too, then fewer periods were not
-# easier, and image frequency (or how loud a direction is) matters beside $f$. If it follows the
-# periods, they explain it. One experiment fixes periods, the other fixes $f$; neither fixes both.
+# With $f$ fixed the number of periods differs: where images reach further there are more of them,
+# so a harder wave in that sense. If the gain still falls with the radius, although the periods fall
+# with it too, then fewer periods were not easier, and image frequency (or how loud a direction is)
+# matters beside $f$. If it follows the periods, they explain it. If it hardly moves, $f$ alone is
+# enough, and neither the radius nor the periods counts for much in this range. One experiment fixes
+# periods, the other fixes $f$; neither fixes both.
 #
 # </details>
 

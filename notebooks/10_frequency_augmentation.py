@@ -171,19 +171,22 @@ print(measure.matched_counts(summary), measure.left_out(summary, "arm"))
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# What do labels smoothed by one half do to the height of every transition of a softmax?
+# What do labels smoothed by one half do to the height of a transition of the softmax, to its
+# steepness, and to a softmax that was flat?
 #
 # </details>
 
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer, for after the figure</summary>
 #
-# Smoothing halves what the softmax has to reach, so the height of transitions between classes
-# falls, and power goes with the square of the height: a large effect that has nothing to do with
-# any pattern. What a *fixed* pattern adds is small beside it: the network can learn to ignore one
-# direction. The paper names no side, so a claim asks whether anything moves; one who has a side in
-# mind should say by which mechanism. Had the comparison been against "none", smoothing's effect
-# would have been taken for the pattern's.
+# Smoothing is the largest, and has nothing to do with any pattern. The softmax has no longer to
+# reach 1: transitions between classes are lower, and power goes with the square of their height;
+# and logits need not grow, so transitions are less steep as well, which takes far more of the power
+# above a cutoff. Within classes it can go the other way: a sure softmax is flat, one that is less
+# sure shows every bump of its logits. What a *fixed* pattern adds is small beside that, since a
+# network can learn to ignore one direction. The paper names no side, so a claim asks whether
+# anything moves. Had the comparison been with "none", smoothing's effect would have been taken for
+# the pattern's.
 #
 # </details>
 

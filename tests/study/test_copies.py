@@ -22,6 +22,16 @@ def test_executed_copies_keep_no_path_or_progress_bar(tmp_path):
     assert not (tmp_path / "partial.ipynb").exists()
 
 
+def test_executed_copies_keep_tags_and_no_empty_list_of_them(tmp_path):
+    """papermill gives every cell one; jupytext would take it for what the cell is to have."""
+    lists = ({"tags": []}, {"tags": ["slide"]}, {})
+    cells = [nbformat.v4.new_code_cell("x", metadata=one) for one in lists]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "partial.ipynb")
+    copies.clean(tmp_path / "partial.ipynb", tmp_path / "clean.ipynb")
+    kept = [cell.metadata for cell in nbformat.read(tmp_path / "clean.ipynb", 4).cells]
+    assert kept == [{}, {"tags": ["slide"]}, {}]
+
+
 def test_failed_hidden_and_unreadable_copies_are_passed_over(tmp_path, capsys):
     for name in ("02_b", "own", "02_b.failed", ".12-03_c"):
         nbformat.write(nbformat.v4.new_notebook(), tmp_path / f"{name}.ipynb")

@@ -89,6 +89,15 @@ def test_only_what_changed_is_executed_anew(num_executed, source, code):
     assert num_executed(lr=0.2) == 1
 
 
+def test_another_tag_is_executed_anew(num_executed, source):
+    """Else the copy that stands would bring the tags of before back."""
+    assert [num_executed(), num_executed()] == [1, 0]
+    notebook = nbformat.read(f"{source}.ipynb", 4)
+    notebook.cells[0].metadata["tags"] = ["slide"]
+    nbformat.write(notebook, f"{source}.ipynb")
+    assert [num_executed(), num_executed()] == [1, 0]
+
+
 def test_the_code_is_that_of_lib_and_study():
     assert {folder.name for folder in execution.CODE} == {"lib", "study"}
 
