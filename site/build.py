@@ -19,7 +19,10 @@ OUT = ROOT / "output" / "site"
 PAGES = {  # a project's file: its page
     "README.md": "index.md",
     "notebooks/README.md": "student.md",
+    "notebooks/course.md": "course.md",
+    "notebooks/glossary.md": "glossary.md",
     "params/README.md": "profiles.md",
+    "results/README.md": "results.md",
     "results/bench/README.md": "bench.md",
     "results/reproduce.md": "reproduce.md",
 }

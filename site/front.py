@@ -8,7 +8,7 @@ import nbformat
 from links import Links, toctree
 
 from lib.parameters import ROOT, StudyError
-from study import verdicts
+from study import editions, verdicts
 from study.copies import claims_of, images_in
 
 MAIN = ("F1", "F2")  # the findings of the front page's sentence
@@ -22,7 +22,7 @@ PAPERS = """Vector figures at the width of a column or a page, with their fonts 
 DOORS = {
     "student": "Read the notebooks in their order, with code folded; exercises have solutions.",
     "researcher": "Verdicts with intervals, other data and networks, your own, figures for papers.",
-    "teacher": "Handouts of every notebook without its solutions, and how notebooks are edited.",
+    "teacher": "The course, handouts of every notebook, and how notebooks are edited.",
 }
 
 
@@ -120,7 +120,8 @@ def index(readme: str, copies: dict[str, dict], links: Links) -> str:
         links.relinked("\n\n".join(table.groups()), "", "index"),
         toctree([f"For a {name} <{name}>" for name in DOORS], "Doors"),
         toctree([f"{titles[n]} <{first[n]}/{n}>" for n in titles], "Notebooks"),
-        toctree([*results_pages, "profiles", "bench", "reproduce"], "Results"),
+        toctree(["course", "glossary"], "Course"),
+        toctree(["results", *results_pages, "profiles", "bench", "reproduce"], "Results"),
     ]
     return "\n\n".join(text)
 
@@ -134,7 +135,12 @@ def student(links: Links) -> str:
 
 def researcher(readme: str, copies: dict[str, dict], links: Links) -> str:
     """Results, other data and networks, figures for papers."""
-    text = ["# For a researcher", "## Results"]
+    text = [
+        "# For a researcher",
+        "## Results",
+        "",
+        "- [What holds, and what not](results/README.md)",
+    ]
     written = [name for name in copies if f"results/{name}/README.md" in links.pages]
     text += [f"- [Profile {name}](results/{name}/README.md)" for name in written]
     text += [
@@ -150,16 +156,12 @@ def researcher(readme: str, copies: dict[str, dict], links: Links) -> str:
 
 
 def teacher(readme: str, copies: dict[str, dict], links: Links) -> str:
-    """How to teach with it, and every notebook without its solutions."""
-    rows = ["| notebook | cells with solutions | without them |", "|---|--:|---|"]
+    """How to teach with it, and every notebook as students get it."""
+    rows = ["| notebook | handout: blanks for solutions, answers and verdicts |", "|---|---|"]
     for name, copy in next(iter(copies.values())).items():
-        kept = [cell for cell in copy.cells if "solution" not in cell.metadata.get("tags", [])]
-        handout = nbformat.v4.new_notebook(cells=kept, metadata=copy.metadata)
-        content = nbformat.writes(handout).encode()
-        handout = (
-            f'<a href="{links.local(f"handouts/{name}.ipynb", content, "teacher")}">handout</a>'
-        )
+        content = nbformat.writes(editions.student(copy)).encode()
+        address = links.local(f"handouts/{name}.ipynb", content, "teacher")
         notebook = f"[{name}](notebooks/{name}.ipynb)"
-        rows.append(f"| {notebook} | {len(copy.cells) - len(kept)} | {handout} |")
+        rows.append(f'| {notebook} | <a href="{address}">student edition</a> |')
     text = ["# For a teacher", section(readme, "Teach"), "## Handouts", "\n".join(rows)]
     return links.relinked("\n\n".join(text), "", "teacher")
