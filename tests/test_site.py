@@ -182,6 +182,22 @@ def test_tabs_switch(page, address):
     assert page.wrong == []
 
 
+@pytest.mark.parametrize("name", ["00_one_dimension", "01_measuring_frequency", "03_training_time"])
+def test_sliders_move_the_picture(page, address, name):
+    """By keys, as a mouse does: the drawing changes, and what is read aloud."""
+    seen(page, f"{address}digits/{name}.html")
+    slider = page.locator("input[type=range]")
+    assert slider.count() == 1
+    drawn = "input => input.closest('div:has(svg)').querySelector('svg').innerHTML"
+    states = []
+    for key in ("Home", "End"):
+        slider.press(key)
+        states.append((slider.evaluate(drawn), slider.get_attribute("aria-valuetext")))
+    assert states[0][0] != states[1][0]
+    assert states[0][1] != states[1][1]
+    assert page.wrong == []
+
+
 def test_notebook_page(page, address):
     """Code is folded and opens; parameters are a table; it links to where it runs."""
     seen(page, f"{address}digits/02_noise_fitting.html")
