@@ -31,7 +31,7 @@ site: .venv/.site  ## write the site of the executed notebooks into output/site/
 
 test-site: .venv/.site  ## check the site in Chromium (installed by apt where that may be)
 	@site/chromium || { echo "make test-site: skipped: no Chromium, and apt cannot install it"; exit 0; }; \
-	.venv/bin/pytest -m site tests/test_site.py
+	.venv/bin/pytest -m site --disable-warnings tests/test_site.py
 
 reproduce: setup  ## run the study under other threads and instruction sets; results/reproduce.md
 	.venv/bin/study reproduce --write

@@ -147,8 +147,9 @@ def _wrapped(figure, title, text: str, room: float) -> str:
     if taken <= room:
         return text
     fill = functools.partial(textwrap.fill, break_long_words=False)
-    most = [max(8, int(0.95 * len(line) * room / taken)) for line in text.split("\n")]
-    return "\n".join(map(fill, text.split("\n"), most))
+    lines = text.split("\n")
+    most = max(8, int(0.95 * max(map(len, lines)) * room / taken))
+    return "\n".join(fill(line, most) for line in lines)
 
 
 def _thin(ax) -> None:

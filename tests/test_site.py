@@ -151,24 +151,6 @@ def test_figures_have_a_size_and_words(page, built, address):
     assert wrong == []
 
 
-def test_every_figure_of_the_notebooks_has_words_of_its_own():
-    """site/alt.yaml has a text for each figure, by cell, and no other."""
-    sys.path.insert(0, str(ROOT / "site"))
-    executed = pytest.importorskip("executed")
-    sys.path.remove(str(ROOT / "site"))
-    from study.copies import executed_in
-
-    figures = {
-        (file.stem, cell.id): sum("image/png" in one.get("data", {}) for one in cell.outputs)
-        for file, copy in executed_in(ROOT / "notebooks")
-        for cell in copy.cells
-        if cell.cell_type == "code"
-    }
-    texts = {(name, cell): text for name, its in executed.ALT.items() for cell, text in its.items()}
-    given = {key: len(text) if isinstance(text, list) else 1 for key, text in texts.items()}
-    assert given == {key: count for key, count in figures.items() if count}
-
-
 def test_tabs_switch(page, address):
     """To the same notebook under another profile, at the same heading."""
     seen(page, f"{address}digits/02_noise_fitting.html")

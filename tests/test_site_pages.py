@@ -1,0 +1,111 @@
+"""What the site's pages are written from, without Sphinx and a browser (those: test_site.py)."""
+
+import importlib
+
+import pytest
+
+from lib.parameters import ROOT, StudyError
+from study import profiles, results
+from study.copies import executed_in
+
+NAME = "02_noise_fitting"
+
+
+@pytest.fixture
+def site(monkeypatch):
+    """A module of site/ by name."""
+    monkeypatch.syspath_prepend(str(ROOT / "site"))
+    return importlib.import_module
+
+
+@pytest.fixture
+def links(site, tmp_path, monkeypatch):
+    """Links of a site that knows no repository and has pages of one notebook."""
+    monkeypatch.setattr(site("links"), "repository", lambda: "")
+    page = f"digits/{NAME}.ipynb"
+    pages = {
+        "params/README.md": "profiles.md",
+        f"digits/{NAME}": page,
+        f"notebooks/{NAME}.ipynb": page,
+    }
+    return site("links").Links(pages, tmp_path / "source", tmp_path / "extra")
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return {file.stem: copy for file, copy in executed_in(ROOT / "notebooks")}
+
+
+def test_every_figure_has_words_of_its_own(site, shipped):
+    """site/alt.yaml has a text for each figure, by cell, and no other."""
+    figures = {
+        (name, cell.id): sum("image/png" in one.get("data", {}) for one in cell.outputs)
+        for name, copy in shipped.items()
+        for cell in copy.cells
+        if cell.cell_type == "code"
+    }
+    alt = site("executed").ALT
+    texts = {(name, cell): text for name, its in alt.items() for cell, text in its.items()}
+    given = {key: len(text) if isinstance(text, list) else 1 for key, text in texts.items()}
+    assert given == {key: count for key, count in figures.items() if count}
+    each = [one for text in texts.values() for one in (text if isinstance(text, list) else [text])]
+    assert min(map(len, each)) > 25
+
+
+def test_links_lead_to_pages_files_and_the_repository(links, tmp_path):
+    text = "[a](../params/README.md#here) [b](03_training_time.ipynb) [c](primer.py)"
+    text += " [d](https://e.org)"
+    text = links.relinked(text, "notebooks", f"digits/{NAME}", "digits")
+    assert "[a](../profiles.md#here)" in text
+    assert '<a href="../files/notebooks/03_training_time.ipynb">b</a>' in text
+    assert '<a href="../files/notebooks/primer.py">c</a>' in text
+    assert "[d](https://e.org)" in text
+    copied = tmp_path / "extra" / "files" / "notebooks" / "primer.py"
+    assert copied.read_bytes() == (ROOT / "notebooks" / "primer.py").read_bytes()
+    links.repository = "someone/study"
+    text = links.relinked("[c](primer.py)", "notebooks", f"digits/{NAME}", "digits")
+    assert text == '<a href="https://github.com/someone/study/blob/main/notebooks/primer.py">c</a>'
+    with pytest.raises(StudyError, match=r"links to notebooks/nothing\.py, which there is not"):
+        links.relinked("[c](nothing.py)", "notebooks", "student")
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [("git@github.com:a/b.git", "a/b"), ("https://github.com/a/b", "a/b"), ("/srv/b.git", "")],
+)
+def test_repository_of_a_remote(site, remote, expected):
+    found = site("links").GITHUB.search(remote)
+    assert (found[1] if found else "") == expected
+
+
+def test_page_of_a_notebook(site, links, shipped):
+    """Folded code, solutions apart; a table of every parameter; a tab a profile; the copy stays."""
+    before = str(shipped[NAME])
+    page = site("executed").page(NAME, shipped[NAME], "digits", ["digits", "other"], links)
+    assert str(shipped[NAME]) == before
+    code = [cell for cell in page.cells if cell.cell_type == "code"]
+    tags = [cell.metadata["tags"] for cell in code]
+    assert tags.count(["hide-cell"]) == 3
+    assert tags.count(["hide-input"]) == len(code) - 3
+    text = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
+    assert f'<a href="../other/{NAME}.html">other</a>' in text
+    assert f'<a href="../digits/{NAME}.html" aria-current="page">digits</a>' in text
+    for name, its in profiles.inspect(NAME).items():
+        assert f"| `{name}` | `{its['default']}` | {its['unit']} |" in text
+
+
+def test_a_figure_without_words_is_called_by_its_code(site, shipped):
+    cell = next(cell for cell in shipped[NAME].cells if "Noise fitting over" in cell.source).copy()
+    cell["id"] = "unknown"
+    (text,) = site("executed").alt_texts(NAME, cell, "What the runs show", 1)
+    assert text.startswith("Figure, What the runs show: Noise fitting over training")
+
+
+def test_main_result_is_that_of_the_claims(site, shipped):
+    text = site("front").main_result("digits", shipped)
+    rows = {row["finding"]: row for row in results.verdicts.judge(results.shipped("digits"))}
+    assert f"(*{rows['F1']['verdict']}*: {rows['F1']['text']})" in text
+    judged = results.verdicts.judge(results.shipped("digits"))
+    supported = sum(row["verdict"] == "supported" for row in judged)
+    assert f"{len(judged)} primary claims, by power out of band: {supported} supported" in text
+    assert "Under profile digits" in text
