@@ -15,7 +15,7 @@ from lib.parameters import ROOT
 from study import copies, profiles
 from study.provenance import MIME
 
-ALT = yaml.safe_load((Path(__file__).parent / "alt.yaml").read_text("utf-8"))
+ALT = yaml.load((Path(__file__).parent / "alt.yaml").read_text("utf-8"), yaml.BaseLoader)
 COLAB = "!git clone -q https://github.com/{0}\n%cd {1}\n!pip install -q -e .\n%cd notebooks"
 
 
