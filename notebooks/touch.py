@@ -161,9 +161,9 @@ def _figure(panel: Panel, name: str, start: int) -> str:
         moves = 'class="moves" ' * curve.moves()
         drawn.append(f'<path {moves}d="{path}" {style}/>')
         if curve.label:
-            mark = {"-": "━", "--": "╍", ":": "┅", "o": "●"}[curve.style]
-            mark = f'<span style="color:{colour}" aria-hidden="true">{mark}</span>'
-            legend.append(f"{mark} {html.escape(curve.label)}")
+            line = "M15 15h.1" if curve.style == "o" else "M3 15H57"
+            key = f'<svg class="key" viewBox="0 0 60 30" aria-hidden="true"><path d="{line}"'
+            legend.append(f"{key} {style}/></svg> {html.escape(curve.label)}")
     clip = f'<clipPath id="{name}"><rect x="{LEFT - 8}" y="{TOP - 8}"'
     clip += f' width="{ACROSS + 16}" height="{DOWN + 16}"/></clipPath>'
     about = html.escape(f"{panel.title}: {panel.ylabel} against {panel.xlabel}")
