@@ -302,11 +302,15 @@ def test_a_failing_disk_is_one_line(study, store, rounds, monkeypatch, tmp_path)
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_says_that_runs_are_kept_and_nothing_else(study, store, monkeypatch, kind, tmp_path):
     monkeypatch.setattr(execution, "in_rounds", lambda *_: signal.raise_signal(kind))
-    before = signal.getsignal(signal.SIGTERM)
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a background job ignores it
     try:
         result = study("run", "2", "--out", tmp_path / "out")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
     said = "study: stopped; finished runs are kept, the same command goes on"
     assert (result[:2], result[2].strip()) == ((130, ""), said)
 
