@@ -303,9 +303,7 @@ def test_a_failing_disk_is_one_line(study, store, rounds, monkeypatch, tmp_path)
 def test_ctrl_c_says_that_runs_are_kept_and_nothing_else(study, store, monkeypatch, kind, tmp_path):
     monkeypatch.setattr(execution, "in_rounds", lambda *_: signal.raise_signal(kind))
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a background job ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     try:
         result = study("run", "2", "--out", tmp_path / "out")
     finally:
