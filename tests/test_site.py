@@ -16,6 +16,7 @@ from lib.parameters import ROOT
 
 pytestmark = pytest.mark.site
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # of containers
 REPOSITORY = "someone/spectral-bias"
 PHONE, SCREEN = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 WIDTHS = "() => [document.documentElement.scrollWidth, document.body.scrollWidth]"
@@ -63,7 +64,7 @@ def browser():
     if not program:
         pytest.skip(f"none of {', '.join(CHROMIUM)} is installed")
     with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        opened = started.chromium.launch(executable_path=program, args=FLAGS)
         yield opened
         opened.close()
 
@@ -72,6 +73,7 @@ def browser():
 def page(browser, address):
     """An empty tab; `page.wrong` gathers errors, failed answers and requests to elsewhere."""
     tab = browser.new_page(viewport=SCREEN)
+    tab.set_default_timeout(120_000)  # ms: of a busy machine
     tab.wrong = []
 
     def requested(route):
