@@ -23,9 +23,9 @@ DOUBT = """## What would change our mind
 
 ## Limits
 
-Small networks on small images, trained for tens of epochs on two cores; five seeds where a claim is
-over seeds, a chosen set of conditions where it is over conditions. A cutoff is one number; the
-variants are at twice and four times it. Claims over conditions say what goes together in these
+Small networks on small images, trained for tens of epochs on two cores; five seeds or more where a
+claim is over seeds, a chosen set of conditions where it is over conditions. A cutoff is one number;
+the variants are at twice and four times it. Claims over conditions say what goes together in these
 sets, and nothing about causes.
 """
 

@@ -78,6 +78,8 @@ def collect(profile: str) -> int:
     """Write results/<profile>/zoo anew, a file a family: the last weights of the runs in the
     profile's measures that are in the store and not too large; how many."""
     place = ROOT / "results" / profile
+    if not (place / "measures.parquet").is_file():
+        raise refusal("profile", profile, "one folder of results/ with measures")
     rows = pd.read_parquet(place / "measures.parquet").drop_duplicates("key").set_index("key")
     states = {}
     for run in runs.all_runs():
@@ -89,11 +91,12 @@ def collect(profile: str) -> int:
         small = {f"{run.key}/{name}": _rounded(name, tensor) for name, tensor in weights.items()}
         states.setdefault(rows.at[run.key, "model"], {}).update(small)
     create(place / "zoo")
-    for file in (place / "zoo").glob("*.safetensors"):
-        file.unlink()
     for model, state in states.items():
         file = place / "zoo" / f"{model}.safetensors"
         put(file, lambda f, state=state: safetensors.torch.save_file(state, f))
+    for file in (place / "zoo").glob("*.safetensors"):
+        if file.stem not in states:
+            file.unlink()
     return len({name.partition("/")[0] for state in states.values() for name in state})
 
 

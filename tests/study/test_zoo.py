@@ -78,6 +78,9 @@ def test_a_line_for_every_network_with_its_measures(shipped, study):
         assert line[:2] == [f"zoo:{run.key[:8]}", run.config["model"]]
         expected = [rows.at[(run.key, k), "hff"] for k in measure.KINDS]
         assert [float(word) for word in line[3:5]] == pytest.approx(expected, rel=0.01)
+    status, out, err = study("zoo", "--write")  # of all profiles
+    assert (status, out) == (2, "")
+    assert err.startswith("study: profile: got '*'; accepted: one folder of results/")
     told = "study: zoo: no networks came with profile nothing\n"
     assert study("zoo", "--profile", "nothing") == (2, "", told)
 
