@@ -1,6 +1,7 @@
 # python3 and make are all that has to be installed: bootstrap.py finds uv, or puts one into .uv/.
 CODE = *.py lib study tests notebooks benchmarks site
 export UV_PROJECT_ENVIRONMENT = .venv
+export PYTHONDONTWRITEBYTECODE =  # not anew in every kernel
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile

@@ -83,5 +83,6 @@ def _module(file: str, digest: str, name: str):
     spec = importlib.util.spec_from_file_location(f"own_{digest[:16]}", file)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     with in_one_line(name):
-        spec.loader.exec_module(module)
+        # compiled here: Python's own cache takes a file of the same size and second for the same
+        exec(spec.loader.source_to_code(spec.loader.get_data(file), file), module.__dict__)
     return module

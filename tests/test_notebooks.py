@@ -2,6 +2,7 @@
 sees a claim that was tampered with."""
 
 import copy
+import os
 import re
 import subprocess
 import sys
@@ -184,23 +185,34 @@ def test_notebook_has_the_anatomy(path):
     assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
-@pytest.mark.slow
-def test_nbval_sees_a_tampered_claim(tmp_path):
-    notebook = nbformat.read(ROOT / "notebooks" / "11_class_diversity.ipynb", 4)
-    cells = [cell for cell in code_cells(notebook) if cell.source.startswith(MARKER)]
-    (cell,) = [cell for cell in cells if "verdicts.show" in cell.source]
-    first, *others = cell.outputs[0].text.splitlines(keepends=True)
-    swap = {"above 0": "below 0", "below 0": "above 0", "near the level": "above 0       "}
-    state = next(word for word in swap if word in first)
-    cell.outputs[0].text = "".join([first.replace(state, swap[state]), *others])
+SHOWN = """from lib.stats import Effect
+from study import claims, verdicts
+
+effect = Effect(0.4, 0.3, 0.5, 0.001, 5)
+claimed = [claims.Claim("F1", "gain", "it is learned later", ">", effect, "0.4")]"""
+
+
+def test_nbval_sees_a_tampered_claim(tmp_path, capsys):
+    there: dict = {}
+    exec(SHOWN, there)
+    there["verdicts"].show(there["claimed"])
+    told = capsys.readouterr().out
+    assert "above 0" in told
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOWN)])
+    for text in (told, told.replace("above 0", "below 0")):
+        cell = nbformat.v4.new_code_cell(f"{MARKER}\nverdicts.show(claimed)", execution_count=1)
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+        notebook.cells.append(cell)
     nbformat.write(notebook, tmp_path / "tampered.ipynb")
     options = ["--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
     places = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
     command = [sys.executable, "-m", "pytest", *options, *places, str(tmp_path / "tampered.ipynb")]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": environment}
+    ran = subprocess.run(command, **options)
     assert ran.returncode == 1, ran.stdout
-    assert "1 failed" in ran.stdout
-    assert "verdicts.show" in ran.stdout
+    assert "1 failed, 2 passed" in ran.stdout, ran.stdout
+    assert "below 0" in ran.stdout
 
 
 VARIED = {

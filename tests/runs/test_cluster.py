@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lib import runs
-from lib.parameters import ROOT, StudyError, environment
+from lib.parameters import ROOT, environment
 
 SWEEP = """
 import sys
@@ -103,25 +103,18 @@ def test_a_worker_and_the_scheduler_are_killed(cluster, tmp_path):
     assert len(alone.keys() & kept.keys()) >= 8
 
 
-def test_a_worker_with_another_store(cluster, tmp_path):
-    cluster.worker(STUDY_STORE=str(tmp_path / "other"))
-    sweep = cluster.sweep(1, tmp_path / "store")
-    _, told = sweep.communicate(timeout=120)
-    assert "has another run store; set STUDY_STORE there" in told
-
-
-def test_a_cluster_without_a_worker(cluster, tmp_path):
-    sweep = cluster.sweep(1, tmp_path / "store")
-    _, told = sweep.communicate(timeout=120)
+def test_no_worker_and_one_with_another_store(cluster, tmp_path):
+    _, told = cluster.sweep(1, tmp_path / "store").communicate(timeout=120)
     assert "has no worker; start some" in told
+    cluster.worker(STUDY_STORE=str(tmp_path / "other"))
+    _, told = cluster.sweep(1, tmp_path / "store").communicate(timeout=120)
+    assert "has another run store; set STUDY_STORE there" in told
 
 
 def test_no_scheduler_is_said_before_anything_starts(store, study, tmp_path):
     pytest.importorskip("distributed")
     with environment(DASK_SCHEDULER_ADDRESS="tcp://127.0.0.1:1"):
         status, _, told = study("run", "02", "--out", tmp_path / "out")
-        with pytest.raises(StudyError, match="no scheduler answers"):
-            runs.check_cluster()
     assert status == 2
     assert "no scheduler answers at tcp://127.0.0.1:1" in told
     assert not (tmp_path / "out").exists()
