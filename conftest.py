@@ -9,3 +9,8 @@ import tempfile
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has that of the process that started it
     os.environ["STUDY_STORE"] = tempfile.mkdtemp(prefix="study-store-")
     atexit.register(shutil.rmtree, os.environ["STUDY_STORE"], ignore_errors=True)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """With `-n auto`: one more than there are cores, since many tests wait for other processes."""
+    return (os.cpu_count() or 1) + 1

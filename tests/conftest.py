@@ -20,7 +20,7 @@ def store(tmp_path, monkeypatch):
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def configure():
     """A function that makes the configuration of a run of about 20 ms, with any field replaced."""
 

@@ -1,22 +1,33 @@
 """Shipped runs, trained again: what they give is what was shipped, and a tampered table is seen."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
 from lib import measure, runs
-from lib.parameters import StudyError
+from lib.parameters import StudyError, environment
 from study import results, verify
 
 DECAYS = (0.0, 0.01, 0.1)
 PROTOCOL = measure.Protocol(num_pairs=20, spacing=0.1, cutoff=0.5)
 
 
-@pytest.fixture
-def shipped(store, configure, tmp_path, monkeypatch):
-    """A profile of six runs, as it would come with the study: the file of its measures."""
+@pytest.fixture(scope="module")
+def six(configure, tmp_path_factory):
+    """A store of six measured runs."""
+    place = tmp_path_factory.mktemp("six")
     decays = [configure(seed=seed, weight_decay=decay) for decay in DECAYS for seed in (0, 1)]
-    runs.sweep(decays, "cpu")
-    measure.sweep(decays, PROTOCOL, "cpu")
+    with environment(STUDY_STORE=place):
+        runs.sweep(decays, "cpu")
+        measure.sweep(decays, PROTOCOL, "cpu")
+    return place
+
+
+@pytest.fixture
+def shipped(six, store, tmp_path, monkeypatch):
+    """A profile of six runs, as it would come with the study: the file of its measures."""
+    shutil.copytree(six, store)
     monkeypatch.setattr(verify, "ROOT", tmp_path)
     file = tmp_path / "results" / "small" / "measures.parquet"
     file.parent.mkdir(parents=True)
