@@ -70,7 +70,7 @@ import seaborn as sns
 
 from lib import plots, runs, stats
 from lib.parameters import check_typed
-from notebooks import touch
+from notebooks import live, touch
 from notebooks.by_hand import same
 from notebooks.primer import Network, OneDimensionalConfig, tangent_kernel
 from study import claims, designs, provenance, verdicts
@@ -206,6 +206,31 @@ told = [
     f"step {step}; cycles fitted: {some or '-'}" for step, some in zip(logged, fitted, strict=True)
 ]
 touch.slider(panels, "step of training", told, pause=120)
+
+# %% [markdown]
+# With a kernel, any other run: its network, its seed, and how far through its training.
+
+
+# %%
+def moment(network, seed, progress):
+    """Fit and spectrum of a run when this share of its logged steps is over."""
+    run = trained[list(arms).index(network) * len(seeds) + seeds.index(seed)]
+    of_run, steps = run.arrays(), run.history["step"].unique()
+    step = round(progress * (len(steps) - 1))
+    both = np.stack([of_run["target"][0], of_run["output"][step]])
+    points, cycles = both.shape[1], np.arange(1, both.shape[1] // 2)
+    strengths = np.abs(np.fft.rfft(both))[:, cycles] * 2 / points
+    x, told = np.arange(points) * 2 / points - 1, f"after {steps[step]} steps"
+    looks = [("target", "0.7"), ("network", "C0")]
+    fits = [touch.Curve(x, y, *look) for y, look in zip(both, looks, strict=True)]
+    dots = [touch.Curve(cycles, y, *look, "o") for y, look in zip(strengths, looks, strict=True)]
+    return [
+        touch.Panel(f"The fit {told}", "x", "output", (-1, 1), touch.around(both[0]), fits),
+        touch.Panel("Its spectrum", "cycles", "amplitude", (0, cycles[-1]), (0, 1.5), dots),
+    ]
+
+
+live.live(moment, network=arms, seed=seeds, progress=np.linspace(0, 1, 61))
 
 # %% [markdown]
 # Now every frequency by itself, for all seeds, with and without Fourier features. A frequency is

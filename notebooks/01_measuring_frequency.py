@@ -63,7 +63,7 @@ import torch
 from lib import data, measure, plots, resampling, runs
 from lib.parameters import check_typed
 from lib.training import TrainingConfig
-from notebooks import conditions, touch
+from notebooks import conditions, live, touch
 from notebooks.by_hand import same
 from study import claims, designs, provenance, verdicts
 
@@ -406,6 +406,31 @@ told = [
     for slope, hff, power in zip(steps, of_slopes[HFF], of_slopes["E"], strict=True)
 ]
 touch.slider(panels, "slope of the logistic", told, start=20)
+
+# %% [markdown]
+# With a kernel, at any cutoff too, and where the transition is not in the middle of its path:
+
+
+# %%
+def transition(slope, cutoff, place_of_it):
+    """A logistic, the part of it below the cutoff, and its measures among those of other slopes."""
+    smooth = torch.sigmoid(torch.tensor([slope, *steps])[:, None] * (place - 59 * place_of_it))
+    measures, v = all_measures(smooth[..., None], cutoff), band(60, cutoff)
+    one, axes = smooth[0].numpy(), ("slope (1/nu)", "measure", (steps[0], steps[-1]))
+    curves = [
+        touch.Curve(place, one, "the logistic", "C0"),
+        touch.Curve(place, one @ v @ v.T, f"its part below {cutoff:.3g} cycles/nu", "0.2", ":"),
+    ]
+    panels = [touch.Panel("A curve", "position (nu)", "output", (0, 59), (-0.2, 1.2), curves)]
+    for name, limits in ((HFF, (0, 0.5)), ("E", (1e-10, 1e-1))):
+        line = touch.Curve(steps, measures[name][1:], "", COLOURS.get(name, "C4"))
+        dot = touch.Curve([slope], measures[name][:1], name, COLOURS.get(name, "C4"), "o")
+        panels.append(touch.Panel(name, *axes, limits, [line, dot], logx=True, logy=name == "E"))
+    return panels
+
+
+borders, places = np.geomspace(0.0125, 0.2, 17), np.linspace(0.1, 0.9, 17)
+live.live(transition, slope=steps, cutoff=borders, place_of_it=places)
 
 # %%
 logistic = at[0.05].iloc[:4]

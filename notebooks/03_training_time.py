@@ -58,7 +58,7 @@ import torch
 from lib import data, measure, plots, runs, stats
 from lib.parameters import StudyError, check_typed
 from lib.training import TrainingConfig, checkpoint_epochs
-from notebooks import touch
+from notebooks import live, touch
 from notebooks.by_hand import same
 from study import claims, designs, provenance, verdicts
 
@@ -297,6 +297,27 @@ for epoch in sorted(spectra["epoch"].unique()):
         + ", ".join(f"{kind} {power:.2g}" for kind, power in at.first().items())
     )
 touch.slider(panels, "epoch", told, start=len(told) - 1, pause=700)
+
+# %% [markdown]
+# With a kernel, seed by seed; dashed, the mean over seeds:
+
+
+# %%
+def of_seed(seed, epoch):
+    """Power above f of one network, between and within classes."""
+    panels, one = [], spectra[(spectra["seed"] == seed) & (spectra["epoch"] == epoch)]
+    for (output, kind), table in one.groupby(["output", "kind"], sort=False):
+        f, mean = table["frequency"], means.loc[kind, output, epoch]["power"]
+        curves = [touch.Curve(f, table["power"], f"seed {seed}", plots.KIND_COLOURS[kind])]
+        curves.append(touch.Curve(mean.index, mean, "all seeds", "0.6", "--"))
+        curves.append(touch.Curve(f, table["floor"], "floor", "0", ":"))
+        limits = touch.around(means.xs(output, level="output"), log=True)
+        axes = "f (cycles/nu)", "power above f", (f.min(), f.max()), limits, curves
+        panels.append(touch.Panel(f"{kind}, {output}", *axes, logx=True, logy=True))
+    return panels
+
+
+live.live(of_seed, seed=seeds, epoch=sorted(spectra["epoch"].unique()))
 
 # %% [markdown]
 # Is it more transitions, or sharper ones? The class changes a path, and the power for each. The

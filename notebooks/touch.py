@@ -19,10 +19,7 @@ WIDTH, HEIGHT = 840, 620  # of a panel in its own units, two a pixel of a page
 LEFT, TOP, ACROSS, DOWN = 130, 60, 680, 450  # where its curves are
 DASHES = {"-": "", "--": "18 12", ":": "4 9", "o": ""}
 MOST_BYTES = 2_000_000
-NO_SCRIPTS = (
-    "Where scripts run, as in Jupyter, a slider moves this picture; elsewhere the figure above"
-    " shows the same."
-)
+NO_SCRIPTS = "Where scripts run a slider moves this picture; elsewhere the figure above shows it."
 STYLE, SCRIPT = (Path(__file__).with_suffix(kind).read_text().strip() for kind in (".css", ".js"))
 
 
@@ -150,7 +147,8 @@ def _heat(panel: Panel) -> str:
     return "".join(parts)
 
 
-def _figure(panel: Panel, name: str, start: int) -> str:
+def figure(panel: Panel, name: str, start: int) -> str:
+    """A panel at frame `start`, as HTML; name: of nothing else on the page."""
     drawn, legend = [], []
     for curve in panel.curves:
         frames, colour = curve.frames(), colors.to_hex(curve.colour)
@@ -185,7 +183,7 @@ def slider(panels: list[Panel], label: str, told: list[str], start=0, pause=150)
         )
     name = "touch" + sha256(json.dumps([paths, told, label]).encode()).hexdigest()[:10]
     data = {"name": name, "paths": paths, "told": told, "pause": pause}
-    figures = [_figure(panel, f"{name}-{number}", start) for number, panel in enumerate(panels)]
+    figures = [figure(panel, f"{name}-{number}", start) for number, panel in enumerate(panels)]
     bar = f'<input type="range" min="0" max="{len(told) - 1}" step="1" value="{start}">'
     bar = f"<label>{html.escape(label)} {bar}</label>"
     bar = f'<button type="button">Play</button>{bar}<output>{html.escape(told[start])}</output>'

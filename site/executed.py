@@ -16,7 +16,13 @@ from study import copies, profiles
 from study.provenance import MIME
 
 ALT = yaml.load((Path(__file__).parent / "alt.yaml").read_text("utf-8"), yaml.BaseLoader)
-COLAB = "!git clone -q https://github.com/{0}\n%cd {1}\n!pip install -q -e .\n%cd notebooks"
+COLAB = """import importlib.util, os, sys
+if importlib.util.find_spec("lib") is None:  # the first time
+    !git clone -q https://github.com/{0}
+    %cd {1}
+    !pip install -q -e .
+    sys.path.append(os.getcwd())  # which pip's link does for the next kernel
+    %cd notebooks"""
 
 
 def page(name: str, executed, profile: str, others: list[str], links: Links):
@@ -73,7 +79,7 @@ def elsewhere(name: str, executed, profile: str, links: Links) -> str:
         found["on GitHub"] = links.file(text, at)
         found["Binder"] = f"https://mybinder.org/v2/gh/{its}/{branch()}?labpath={run}"
         found["Colab"] = f"https://colab.research.google.com/github/{its}/blob/{branch()}/{run}"
-        first = COLAB.format(its, its.split("/")[1])
+        first = html.escape(COLAB.format(its, its.split("/")[1]))
         after = f"<details><summary>First cell in Colab</summary><pre>{first}</pre></details>"
     anchors = [f'<a href="{address}">{words}</a>' for words, address in found.items()]
     return f'<div class="elsewhere">{" ".join(anchors)}{after}</div>'

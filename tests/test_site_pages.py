@@ -1,6 +1,9 @@
 """What the site's pages are written from, without Sphinx and a browser (those: test_site.py)."""
 
 import importlib
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -110,3 +113,43 @@ def test_main_result_is_that_of_the_claims(site, shipped):
     supported = sum(row["verdict"] == "supported" for row in judged)
     assert f"{len(judged)} primary claims, by power out of band: {supported} supported" in text
     assert "Under profile digits" in text
+
+
+COLAB = """
+import os, sys
+from IPython.core.interactiveshell import InteractiveShell
+sys.path = [place for place in sys.path if place != {root!r}]
+shell = InteractiveShell.instance()
+for _ in range(2):  # executed again, it changes nothing
+    shell.run_cell({cell!r}).raise_error()
+    print(os.getcwd(), sys.path.count(os.path.dirname(os.getcwd())))
+import lib
+print(lib.__file__, open("../installed").read())
+"""
+
+
+def test_the_first_cell_in_colab_finds_the_study_once(site, tmp_path, monkeypatch):
+    origin = tmp_path / "origin" / "some" / "study.git"
+    for folder in ("lib", "notebooks"):
+        (origin / folder).mkdir(parents=True)
+        (origin / folder / "__init__.py").touch()
+    git = ["git", "-C", str(origin), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True)
+    pip, content = tmp_path / "bin" / "pip", tmp_path / "content"
+    pip.parent.mkdir()
+    content.mkdir()
+    pip.write_text('#!/bin/sh\necho "$*" >> installed\n')
+    pip.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{pip.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.file://{tmp_path}/origin/.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/")
+    cell = site("executed").COLAB.format("some/study.git", "study")
+    code = COLAB.format(root=str(ROOT), cell=cell)
+    options = {"cwd": content, "capture_output": True, "text": True}
+    ran = subprocess.run([sys.executable, "-c", code], **options)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    *_, first, again, found = [line for line in ran.stdout.splitlines() if line.strip()]
+    assert first == again == f"{content}/study/notebooks 1"
+    assert found == f"{content}/study/lib/__init__.py install -q -e ."
