@@ -546,7 +546,7 @@ print(f"WINNER's last error is {ends.iloc[0]:.2g} at the points, {ends.iloc[1]:.
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -583,7 +583,7 @@ assert np.allclose(found, (1, 2**0.5)), f"a quarter of a cycle late: 1 and 1.41,
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 arm = arms["Fourier features, low"]
 scales = [{**arm, "sigma": sigma * factor} for factor in (1 / 8, 1, 8)]
 extra = runs.sweep([OneDimensionalConfig(**scale, seed=seeds[0]) for scale in scales], device)
@@ -619,7 +619,7 @@ at_end.round(2)
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 shifts = [min(high) * part // 6 for part in (5, 4, 2, 0)]
 targets = [tuple(k - shift for k in high) for shift in shifts]
 moved = [{**arms["SIREN, high"], "frequencies": target} for target in targets]
@@ -654,7 +654,7 @@ for target, run in zip(targets, extra, strict=True):
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 noisier = [{**arms["WINNER, high"], "first_noise": first_noise * factor} for factor in (1, 10)]
 extra = runs.sweep([OneDimensionalConfig(**arm, seed=seeds[0]) for arm in noisier], device)
 for factor, run in zip((1, 10), extra, strict=True):

@@ -934,7 +934,7 @@ for claim in claimed:
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -971,7 +971,7 @@ for number_of_points in (24, 60, 61, 128):
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 noise = torch.randn(2000, 60, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 columns = band(60, 0.05).shape[1]
 print(f"{measure.out_of_band_share(noise, 1.0, 0.05).mean():.3f}, by dimensions")
@@ -1000,7 +1000,7 @@ print(f"{(60 - columns) / 59:.3f} (60 points less {columns} columns, over 60 les
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 ramp_and_step = torch.stack([place / 59, (place >= 55).double()])[..., None]
 all_measures(ramp_and_step, 0.05).set_index(pd.Index(["ramp", "step at 55"])).round(4)
 
@@ -1027,7 +1027,7 @@ all_measures(ramp_and_step, 0.05).set_index(pd.Index(["ramp", "step at 55"])).ro
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 try:
     dataclasses.replace(protocol, cutoff=0.2 / spacing)
 except ValueError as error:

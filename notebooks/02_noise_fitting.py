@@ -447,7 +447,7 @@ print(verdicts.answer(claimed))
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -483,7 +483,7 @@ assert np.isclose(found, 0), f"more confident everywhere is no wave: 0, not {fou
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for images_seen in (num_train, num_train // 2, num_train // 10):
     inside = images_seen * 0.98 / (max(frequencies) * (high - low))
     print(f"{images_seen} images: about {inside:.0f} in each period of the fastest wave")
@@ -514,7 +514,7 @@ for images_seen in (num_train, num_train // 2, num_train // 10):
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 right = 1 - amplitude * (1 - 1 / images.num_classes)
 wrong = amplitude / images.num_classes
 clean = -np.log(right)
@@ -546,7 +546,7 @@ print(f"the controls at the end: {control.iloc[-1]:.2f} nats")
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 controls = runs.sweep([config.control() for config in waves[: len(seeds)]], device)
 probabilities = np.exp([run.arrays()["log_true"][-1].astype(float) for run in controls])
 for frequency, label in labels.items():

@@ -498,7 +498,7 @@ for name, rows in (("all", of_within), ("trained", of_within[of_within["epoch"] 
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -532,7 +532,7 @@ assert found == [False] * 4, f"now it has one, and no path is left: not {found}"
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for start in sorted(compared["epoch"].unique())[:-1]:
     for kind, rows in clear[clear["epoch"] >= start].groupby("kind"):
         effect, text = design(rows, measure.PRIMARY)
@@ -563,7 +563,7 @@ for start in sorted(compared["epoch"].unique())[:-1]:
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 at_end = [measure.read_measurement(run, num_epochs, protocol).paths for run in trained]
 within = pd.concat(at_end).query("kind == 'within'")
 print(within.groupby("correct")["hff"].agg(["size", "mean"]).round(3))
@@ -591,7 +591,7 @@ print(within.groupby("correct")["hff"].agg(["size", "mean"]).round(3))
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 labels = {"xlabel": "epoch", "ylabel": "total variation of the softmax", "legend": "path"}
 labels |= {"title": "Total variation along matched paths", "logx": True}
 ax = plots.over_seeds(compared, "epoch", "variation", "kind", **labels)

@@ -335,7 +335,7 @@ print(verdicts.answer(claimed))
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import itertools
 
 
@@ -369,7 +369,7 @@ for name_of_mlp, its_depth, its_width in (("mlp-1-16", 1, 16), ("mlp-3-128", 3, 
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 gains = fits.groupby(["size", "epoch"])["gain"].mean().unstack()
 print((gains.ge(gains.iloc[:, -1] / 2, axis=0)).idxmax(axis=1).rename("half of the last gain at"))
 
@@ -396,7 +396,7 @@ print((gains.ge(gains.iloc[:, -1] / 2, axis=0)).idxmax(axis=1).rename("half of t
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 between = summary[summary["kind"] == "between"]
 power = between.groupby("model")["power_logits_1"].mean().sort_values()
 print(pd.DataFrame({"power of logits": power, "parameters": power.index.map(sizes)}))
@@ -424,7 +424,7 @@ print(pd.DataFrame({"power of logits": power, "parameters": power.index.map(size
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 accuracies = between.pivot(index="model", columns="seed", values="test_accuracy")
 print(accuracies.corr("spearman").round(2))
 

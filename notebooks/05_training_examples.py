@@ -215,7 +215,7 @@ print(verdicts.answer(claimed))
 # </details>
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def epochs_of_equal_steps(images_used, all_images, batch_size, epochs):
     """Epochs for `images_used` with about as many steps as `epochs` of `all_images` have."""
     # steps of an epoch, for each of the two numbers of images
@@ -249,7 +249,7 @@ for line_of_plan in plan_checked[plan_checked["fixed"] == "steps"].itertuples():
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 plan = conditions.training_plan(common, shares)
 in_steps = plan[plan["fixed"] == "steps"].set_index("num_train")["num_epochs"]
 for size, times in in_steps.items():
@@ -278,7 +278,7 @@ for size, times in in_steps.items():
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 alone = [
     measure.sweep([config], protocol, device).assign(size=size)
     for (size, _), config in by_size["steps"].items()

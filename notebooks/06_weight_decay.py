@@ -316,7 +316,7 @@ print(verdicts.answer(claimed))
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -349,7 +349,7 @@ assert np.allclose(lost_more(of_two_seeds + 0.1), found), "a shift of all gains 
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 share = lost / cells.xs(least, axis=1, level="weight_decay")
 print(share.mean().map("{:.0%}".format).to_string())
 
@@ -376,7 +376,7 @@ print(share.mean().map("{:.0%}".format).to_string())
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 clean_labels = summary.groupby("weight_decay")["test_accuracy"].mean()
 wave_labels = fitted.groupby("weight_decay")["test_accuracy"].mean()
 print(pd.DataFrame({"clean labels": clean_labels, "waves": wave_labels}).round(3))
@@ -405,7 +405,7 @@ print(pd.DataFrame({"clean labels": clean_labels, "waves": wave_labels}).round(3
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for claim in claimed[:2]:
     print(claim.statement)
     for name, effect in claim.variants.items():

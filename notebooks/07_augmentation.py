@@ -246,7 +246,7 @@ for kind, rows in compared.groupby("kind"):
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import itertools
 
 import numpy as np
@@ -286,7 +286,7 @@ assert found >= 1 / 3, f"three points can't decide anything: p is 1/3 or more, n
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for word in ("flip", "cutout"):
     without_step = clear[~clear["augmentation"].str.contains(word)]
     print(f"without {word}: {without_step['augmentation'].nunique()} augmentations")
@@ -317,7 +317,7 @@ for word in ("flip", "cutout"):
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 steps = compared["augmentation"].drop_duplicates().str.extractall(r"(?P<step>\w+):(?P<of>[\d.]+)")
 if steps.empty:
     print("no augmentation that was compared has a strength")
@@ -352,7 +352,7 @@ else:
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 within = compared[compared["kind"] == "within"]
 accuracies = within.pivot(index="augmentation", columns="seed", values="test_accuracy")
 print(accuracies.corr("spearman").round(2))

@@ -259,7 +259,7 @@ print(verdicts.answer(claimed))
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -300,7 +300,7 @@ assert np.isclose(found, right), f"its own softmax for a teacher, the entropy: n
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 print(students.groupby("seed")["gained"].agg(["mean", "max"]).round(2))
 best_of = students.groupby("seed")["gained"].cummax()
 number = students.groupby("seed").cumcount() + 1
@@ -329,7 +329,7 @@ print(best_of.groupby(number.rename("best of")).mean().round(2).to_string())
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 config, run = configs[1.0, 0, seeds[0]], trained[0]
 images, teacher = config.load_data(), config.build()
 teacher.load_state_dict(run.weights(num_epochs))

@@ -486,7 +486,7 @@ print(f"At equal cycles/nu: {dict(described)['at equal cycles/nu, mean gain'][1]
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -524,7 +524,7 @@ assert np.isclose((plane_wave(1, 0, 8) * plane_wave(0, 1, 8)).sum(), 0), "they a
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 table = plan[plan["experiment"] == "mixed"].set_index("wave")
 print(pd.DataFrame({"reach (nu)": periods / table["frequency"], "f": table["frequency"]}).round(2))
 
@@ -553,7 +553,7 @@ print(pd.DataFrame({"reach (nu)": periods / table["frequency"], "f": table["freq
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 order = tables["equal cycles"].groupby("radius")[["periods", "mean_gain"]].mean()
 print(order.sort_values("periods").round(2))
 
@@ -582,7 +582,7 @@ print(order.sort_values("periods").round(2))
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for name, radius in directions.items():
     along = pd.Series(argument(name, images.normalize(images.x_test)).numpy())
     between = along.groupby(images.y_test.numpy()).transform("mean").var() / along.var()

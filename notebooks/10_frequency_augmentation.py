@@ -328,7 +328,7 @@ for kind in measure.KINDS:
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -365,7 +365,7 @@ assert one_hot.max() == 1, "the label that was given is not to change"
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for arm in arms:
     config = by_arm[arm, seeds[0]]
     run = trained[arm, seeds[0]]
@@ -400,7 +400,7 @@ for arm in arms:
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for kind in measure.KINDS:
     rows = summary[summary["kind"] == kind]
     for column in ("power_softmax_1", "power_logits_1"):

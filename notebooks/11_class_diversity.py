@@ -278,7 +278,7 @@ print(verdicts.answer(claimed))
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -312,7 +312,7 @@ assert np.isclose(found, 3), f"nine times over two doublings is 3 for one, not {
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 by_label = within.groupby(["seed", "label"])
 errors = 1 - by_label["correct"].mean()
 of_correct = within[within["correct"]].groupby(["seed", "label"])[measure.PRIMARY].mean()
@@ -346,7 +346,7 @@ for words, column in {"HFF": by_label["hff"].mean(), "power": of_correct}.items(
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 largest = correct[correct["size"] == max(sizes)]
 left = largest["changes"] > 0
 print(f"{left.mean():.1%} of {len(left)} paths within the largest label leave it on the way.")

@@ -368,7 +368,7 @@ for column, label in names.items():
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy
 
 
@@ -403,7 +403,7 @@ assert numpy.isclose(found, 2, rtol=0.02), f"two directions, shifted and scaled:
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 rng = np.random.default_rng(0)
 for count in (10, 20, 40, 80):
     x, noise = rng.standard_normal((2, 2000, count))
@@ -435,7 +435,7 @@ for count in (10, 20, 40, 80):
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 by_class = tested.groupby(["network", "label"])
 errors = 1 - by_class["correct"].mean()
 correlation = stats.rank_correlation(errors, by_class["hff"].mean())
@@ -464,7 +464,7 @@ print(f"rank correlation of wrong ends and HFF: {correlation:.2f}")
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 diverse[list(diversity.DIVERSITIES)].corr(method="spearman").round(2)
 
 # %% [markdown] tags=["answer"]

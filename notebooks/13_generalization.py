@@ -391,7 +391,7 @@ print(f"Published and out of band go the same way in {same.sum()} of {len(same)}
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 import scipy.stats
 
@@ -430,7 +430,7 @@ assert np.isclose(found, 0.5), f"(1 * -1 + 3 * 1) / 4 = .5, not {found}"
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for kind in measure.KINDS:
     of_kind = compared[compared["kind"] == kind]
     for name in interventions:
@@ -461,7 +461,7 @@ for kind in measure.KINDS:
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 for kind in measure.KINDS:
     of_kind = compared[compared["kind"] == kind]
     apart = designs.with_accuracy("intervention")(of_kind, measure.PRIMARY)[1]

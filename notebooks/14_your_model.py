@@ -330,7 +330,7 @@ for (kind, column), effect in effects.items():
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 import numpy as np
 
 
@@ -364,7 +364,7 @@ assert np.isclose(found, 1.2), f"three fifths of it, whichever way: 1.2, not {fo
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 functions = {"as it is": yours[first], "scaled": lambda x: 3 * yours[first](x)}
 both = {
     name: measure.intervals(measure.measure(function, images, few, device))
@@ -397,7 +397,7 @@ table.replace({"measure": titles}).set_index(["measure", "kind"])
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 between = protocol.joined(images)["between"]
 t = spacing * torch.arange(between.points.min().item(), dtype=torch.float64)
 for turns in (0.4, 0.9, 0.99):
@@ -430,7 +430,7 @@ print(f"the Nyquist frequency is {0.5 / spacing:.3g}")
 #
 # </details>
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 measure.default_protocol(images)
 
 # %% [markdown] tags=["answer"]

@@ -4,6 +4,7 @@ sees a claim that was tampered with."""
 import copy
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,16 @@ def test_notebook_holds_no_absolute_path(path):
     text = re.sub(r'"image/png": "[^"]*"', "", path.read_text())
     folders = "home|Users|root|tmp|work|var|opt|usr|mnt"
     assert re.findall(rf"(?<![\w.:/])/(?:{folders})/\S*", text) == []
+
+
+@each(NOTEBOOKS)
+def test_jupyterlab_opens_a_notebook_that_is_newer_than_its_text(path, tmp_path):
+    """Its extension of jupytext refuses one that differs, if only in the order of metadata."""
+    for file in (path, path.with_suffix(".py")):
+        shutil.copy(file, tmp_path)
+    os.utime(tmp_path / path.with_suffix(".py").name, (0, 0))
+    manager = jupytext.TextFileContentsManager(root_dir=str(tmp_path))
+    assert manager.get(path.name)["content"].cells
 
 
 @each(NOTEBOOKS)
