@@ -22,7 +22,7 @@
 # > **You need** PyTorch, gradient descent, the discrete Fourier transform; nothing about spectral
 # > bias.
 # >
-# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
+# > **Takes** half a minute with digits on two cores, less where its networks are in the store.
 # > **Level**: first steps.
 # >
 # > **Words**: [spectral bias](glossary.md#spectral-bias), [NTK](glossary.md#ntk), [Fourier

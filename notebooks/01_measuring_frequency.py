@@ -21,7 +21,7 @@
 # >
 # > **You need** NumPy, the discrete Fourier transform, least squares.
 # >
-# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Takes** half a minute with digits on two cores, less where its networks are in the store.
 # > **Level**: core.
 # >
 # > **Words**: [nu](glossary.md#nu), [HFF](glossary.md#hff), [leakage](glossary.md#leakage),
@@ -930,7 +930,7 @@ for claim in claimed:
 # <details><summary>Hint</summary>
 #
 # $K$ is the number of bins of `rfft`, $N/2 + 1$ for an even $N$; in the numerator the last bin is
-# missing, and $\lceil K/10 \rceil$ is `-(-K // 10)`.
+# missing, for an odd $N$ too, and $\lceil K/10 \rceil$ is `-(-K // 10)`.
 #
 # </details>
 

@@ -21,7 +21,7 @@
 # >
 # > **You need** classification with cross-entropy, linear regression.
 # >
-# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Takes** half a minute with digits on two cores, less where its networks are in the store.
 # > **Level**: core.
 # >
 # > **Words**: [label wave](glossary.md#label-wave), [control](glossary.md#control),

@@ -20,7 +20,7 @@
 # >
 # > **You need** notebooks [02](02_noise_fitting.ipynb) and [03](03_training_time.ipynb).
 # >
-# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
 # > **Level**: further.
 # >
 # > **Words**: [gain](glossary.md#gain), [dose](glossary.md#dose), [rank

@@ -20,7 +20,7 @@
 # >
 # > **You need** [notebook 02](02_noise_fitting.ipynb), the two-dimensional Fourier transform.
 # >
-# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
+# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
 # > **Level**: advanced.
 # >
 # > **Words**: [label wave](glossary.md#label-wave), [periods](glossary.md#periods),

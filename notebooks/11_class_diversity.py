@@ -20,7 +20,7 @@
 # >
 # > **You need** [notebook 03](03_training_time.ipynb).
 # >
-# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Takes** half a minute with digits on two cores, less where its networks are in the store.
 # > **Level**: advanced.
 # >
 # > **Words**: [dose](glossary.md#dose), [between and within

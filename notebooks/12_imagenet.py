@@ -20,7 +20,7 @@
 # >
 # > **You need** [notebook 11](11_class_diversity.ipynb).
 # >
-# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Takes** half a minute with digits on two cores, less where its networks are in the store.
 # > **Level**: advanced.
 # >
 # > **Words**: [rank correlation](glossary.md#rank-correlation), [path](glossary.md#path),

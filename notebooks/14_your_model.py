@@ -20,7 +20,7 @@
 # >
 # > **You need** [notebook 01](01_measuring_frequency.ipynb); a callable PyTorch network.
 # >
-# > **Takes** about 1 minute with digits on two cores, less where its networks are in the store.
+# > **Takes** half a minute with digits on two cores, less where its networks are in the store.
 # > **Level**: further.
 # >
 # > **Words**: [power out of band](glossary.md#power-out-of-band), [aliasing](glossary.md#aliasing),

@@ -5,9 +5,12 @@ import itertools
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from lib import plots
 from lib.parameters import ROOT, StudyError
 from study import matrix, profiles, results, summary, verdicts
+from study.copies import executed_in, payload
 from study.places import put
 from study.results import DEPENDS
 
@@ -41,8 +44,7 @@ def profile_page(profile: str, rows: list[dict]) -> str:
     about = itertools.takewhile(lambda line: line.startswith("#"), about)
     text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about), ""]
     names = ("", "claim", "verdict", "effect [95 % interval]", "n", "q", "variants", "as published")
-    text += [f"![{MATRIX}](matrix.png)", ""]
-    text += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    text += [f"![{MATRIX}](matrix.png)", "", f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in verdicts.judge(rows):
         agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
         numbers = [str(row["effect"]["n"]), f"{row['q']:.2g}".replace("nan", "")]
@@ -51,7 +53,28 @@ def profile_page(profile: str, rows: list[dict]) -> str:
         if row["published"]:
             cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
         text.append(f"| {row['finding']} | {' | '.join(cells)} |")
-    return "\n".join([*text, "", LEGEND, ""])
+    return "\n".join([*text, "", LEGEND, "", *budget(profile), ""])
+
+
+def budget(profile: str) -> list[str]:
+    """Lines of a page: what training took, and, of params/<profile>/budget.csv, what was planned.
+    A run counts for the first notebook that reads it."""
+    file, seen, table = profiles.PARAMS / profile / "budget.csv", set(), {}
+    for copy, executed in executed_in(results.place_of(profile)):
+        seconds = payload(executed).get("seconds", {})
+        if own := seconds.keys() - seen:
+            table[copy.stem] = {"runs": len(own), "core-minutes": sum(map(seconds.get, own)) / 60}
+        seen |= own
+    if not table:
+        return []
+    table = pd.DataFrame(table).T
+    if file.is_file():
+        table = table.join(pd.read_csv(file, index_col="notebook").add_prefix("planned "))
+    table.loc["all"] = table.sum()
+    table = table.round(1).map("{:g}".format).replace("nan", "")
+    text = ["## What training took", "", "Each run under the first notebook that reads it.", ""]
+    text += [f"| notebook | {' | '.join(table)} |", "|---" * (1 + len(table.columns)) + "|"]
+    return text + [f"| {' | '.join(row)} |" for row in table.itertuples()]
 
 
 def findings_table(claims_of: dict[str, list[dict]]) -> str:

@@ -19,9 +19,14 @@ SHIPPED = ("digits",)
 DEPENDS = "±"  # beside a count: variants are decided both ways
 
 
+def place_of(profile: str) -> Path:
+    """The folder of the executed copies that come with the study."""
+    return ROOT / "notebooks" if profile == "digits" else ROOT / "results" / profile
+
+
 def shipped(profile: str) -> list[dict]:
-    """The claims that come with the study: of notebooks/ for digits, else of results/<profile>."""
-    return claims_in(ROOT / "notebooks" if profile == "digits" else ROOT / "results" / profile)
+    """The claims that come with the study."""
+    return claims_in(place_of(profile))
 
 
 def collect(out: Path) -> list[dict]:

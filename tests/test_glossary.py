@@ -24,7 +24,7 @@ def test_a_box_says_what_a_notebook_is_for(path):
     assert [line for line in box if not line.startswith(">")] == []
     box = " ".join(line.lstrip("> ") for line in box)
     assert [part for part in PARTS if f"**{part}**" not in box] == []
-    assert re.search(r"about \d+ minutes? with digits on two cores", box)
+    assert re.search(r"(about \d+ minutes?|half a minute) with digits on two cores", box)
     assert re.search(r"\*\*Level\*\*: ([a-z ]+)\.", box)[1] in LEVELS
     links = re.findall(r"\]\(([^)]+)\)", box)
     assert [link for link in links if not (FOLDER / link.partition("#")[0]).exists()] == []

@@ -1,11 +1,13 @@
 """The texts made of claims: the scoreboard, the page of a profile, the README's table."""
 
+import nbformat
 import pytest
 
 from lib.measure import VARIANTS
 from lib.stats import Effect
 from study import pages, results, summary
 from study.claims import PRIMARIES, Claim, described
+from study.provenance import MIME
 
 YES, NO = Effect(0.5, 0.4, 0.6, 0.001, 5), Effect(-0.5, -0.6, -0.4, 0.001, 5)
 OPEN, EVEN = Effect(0.5, -0.1, 1.1, 0.3, 5), Effect(0.0, -0.01, 0.01, 0.9, 5, negligible=True)
@@ -185,3 +187,31 @@ def test_the_summary_names_claims_by_verdict_and_where_measures_part():
 def test_the_summary_of_all_profiles_is_short():
     rows = [row for profile in results.SHIPPED for row in results.shipped(profile)]
     assert len(summary.page({"digits": rows, "cifar10-cpu": rows}).split()) <= 600
+
+
+def test_a_run_is_counted_under_the_first_notebook_that_reads_it(monkeypatch, tmp_path):
+    seconds = {
+        "02_a": {"one": 60.0, "two": 48.0},
+        "03_b": {"one": 60.0, "three": 120.0},
+        "04_c": {},
+    }
+    for name, own in seconds.items():
+        data = {MIME: {"claims": [], "seconds": own}}
+        cell = nbformat.v4.new_code_cell(
+            outputs=[nbformat.v4.new_output("display_data", data=data)]
+        )
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / f"{name}.ipynb")
+    monkeypatch.setattr(results, "place_of", lambda profile: tmp_path)
+    monkeypatch.setattr(pages.profiles, "PARAMS", tmp_path)
+    assert pages.budget("mine")[4:] == [
+        "| notebook | runs | core-minutes |",
+        "|---|---|---|",
+        "| 02_a | 2 | 1.8 |",
+        "| 03_b | 1 | 2 |",
+        "| all | 3 | 3.8 |",
+    ]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "budget.csv").write_text("notebook,runs,core-minutes\n02_a,3,5\n")
+    *_, header, _, second, _, total = pages.budget("mine")
+    assert header.endswith(" | planned runs | planned core-minutes |")
+    assert (second, total) == ("| 02_a | 2 | 1.8 | 3 | 5 |", "| all | 3 | 3.8 | 3 | 5 |")
