@@ -5,6 +5,7 @@ import re
 import shlex
 
 import nbformat
+import pandas as pd
 import pytest
 from torch import nn
 
@@ -69,12 +70,23 @@ def test_its_commands_are_make_targets():
 
 
 @pytest.mark.slow
-def test_example_runs(study, store, tmp_path):
+def test_example_runs_and_leaves_notebook_claims_runs_and_figures(study, store, tmp_path):
     pattern = r"^\.venv/bin/study (run 02 -p .*) --out output/mine$"
     example = re.search(pattern, README, re.MULTILINE)[1]
-    status, _, err = study(*shlex.split(example), "--out", tmp_path)
+    status, out, err = study(*shlex.split(example), "--out", tmp_path)
     assert status == 0, err
-    assert (tmp_path / "claims.json").is_file()
+    executed = nbformat.read(tmp_path / "02_noise_fitting.ipynb", 4)
+    assert any("injected-parameters" in cell.metadata.get("tags", []) for cell in executed.cells)
+    claims = json.loads((tmp_path / "claims.json").read_text())
+    assert {claim["finding"] for claim in claims} == {"F1"}
+    assert [claim["statement"] in out for claim in claims if claim["name"]] == [True]
+    table = pd.read_parquet(tmp_path / "runs.parquet")
+    assert set(table["seed"]) == {0, 1}
+    assert set(table["wave"]) == {"uniform", "radial"}
+    assert sorted(table["key"]) == sorted(path.name for path in store.glob("[!.]*"))
+    figures = sorted((tmp_path / "figures").iterdir())
+    assert figures
+    assert all(figure.read_bytes().startswith(b"\x89PNG") for figure in figures)
 
 
 def test_the_three_lines(capsys):

@@ -1,7 +1,6 @@
 """Executing notebooks: what is executed anew, what a copy keeps, what stops a study."""
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -11,7 +10,6 @@ import time
 
 import nbformat
 import numpy as np
-import pandas as pd
 import papermill
 import pytest
 
@@ -338,24 +336,6 @@ def test_ctrl_c_ends_kernels_and_leaves_no_temporary_folder(tmp_path, store):
         time.sleep(0.05)
     assert names_in(folder) == []
     assert names_in(tmp_path / "out") == []
-
-
-@pytest.mark.slow
-def test_run_leaves_notebook_claims_runs_and_figures(study, store, tmp_path):
-    status, out, err = study("run", "02", *OPTIONS, "--out", tmp_path)
-    assert status == 0, err
-    executed = nbformat.read(tmp_path / "02_noise_fitting.ipynb", 4)
-    assert any("injected-parameters" in cell.metadata.get("tags", []) for cell in executed.cells)
-    claims = json.loads((tmp_path / "claims.json").read_text())
-    assert {claim["finding"] for claim in claims} == {"F1"}
-    assert [claim["statement"] in out for claim in claims if claim["name"]] == [True]
-    table = pd.read_parquet(tmp_path / "runs.parquet")
-    assert len(table) == 6
-    assert set(table["wave"]) == {"uniform", "radial"}
-    assert sorted(table["key"]) == sorted(path.name for path in store.glob("[!.]*"))
-    figures = sorted((tmp_path / "figures").iterdir())
-    assert figures
-    assert all(figure.read_bytes().startswith(b"\x89PNG") for figure in figures)
 
 
 @pytest.mark.slow
