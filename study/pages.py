@@ -53,11 +53,11 @@ def profile_page(profile: str, rows: list[dict]) -> str:
         if row["published"]:
             cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
         text.append(f"| {row['finding']} | {' | '.join(cells)} |")
-    return "\n".join([*text, "", LEGEND, "", *budget(profile), ""])
+    return "\n".join([*text, "", LEGEND, "", *budget(profile)]).rstrip() + "\n"
 
 
 def budget(profile: str) -> list[str]:
-    """Lines of a page: what training took, and, of params/<profile>/budget.csv, what was planned.
+    """Lines of a page with params/<profile>/budget.csv: what training was planned to take and took.
     A run counts for the first notebook that reads it."""
     file, seen, table = profiles.PARAMS / profile / "budget.csv", set(), {}
     for copy, executed in executed_in(results.place_of(profile)):
@@ -65,11 +65,10 @@ def budget(profile: str) -> list[str]:
         if own := seconds.keys() - seen:
             table[copy.stem] = {"runs": len(own), "core-minutes": sum(map(seconds.get, own)) / 60}
         seen |= own
-    if not table:
+    if not table or not file.is_file():
         return []
-    table = pd.DataFrame(table).T
-    if file.is_file():
-        table = table.join(pd.read_csv(file, index_col="notebook").add_prefix("planned "))
+    planned = pd.read_csv(file, index_col="notebook").add_prefix("planned ")
+    table = pd.DataFrame(table).T.join(planned)
     table.loc["all"] = table.sum()
     table = table.round(1).map("{:g}".format).replace("nan", "")
     text = ["## What training took", "", "Each run under the first notebook that reads it.", ""]

@@ -44,8 +44,8 @@ def record(
     if not claimed:
         raise StudyError("record: got no claim; accepted: at least one")
     used = {name: without_folders(value) for name, value in check_typed(namespace).items()}
-    seconds = {run.key: run.record["seconds"] for run in trained_runs}
-    keys = sorted(seconds)
+    spent = {one.key: one.record.get("core_seconds", one.record["seconds"]) for one in trained_runs}
+    keys = sorted(spent)
     devices = sorted({run.record["device"] for run in trained_runs} or {measured_on})
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     versions |= {"numpy": np.__version__, "platform": sys.platform}
@@ -61,7 +61,7 @@ def record(
         lines["older code"] = f"made {len(older)} of the runs and measurements: {' '.join(older)}"
     content = {"claims": [claim.row() for claim in claimed], "runs": keys, "parameters": used}
     content |= {"versions": versions, "commit": lines["commit"], "older_code": older}
-    content |= {"seconds": seconds, "opened": sorted({run.key for run in opened})}
+    content |= {"seconds": spent, "opened": sorted({run.key for run in opened})}
     valid = json.loads(json.dumps(content, default=str), parse_constant=lambda name: None)  # no NaN
     text = "\n".join(f"{name:<12}{value}" for name, value in lines.items())
     display({"text/plain": text, MIME: valid}, raw=True)

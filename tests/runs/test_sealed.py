@@ -42,7 +42,7 @@ def remove(file):
 
 def state(run):
     """What a run is, but for when it was made: the record, and the content of its files."""
-    times = ("created", "seconds", "hash")
+    times = ("created", "seconds", "core_seconds", "hash")
     record = {name: value for name, value in run.record.items() if name not in times}
     return record, {name: (run.path / name).read_bytes() for name in record["files"]}
 
