@@ -21,7 +21,7 @@
 # > **You need** one of notebooks [04](04_architecture.ipynb) to [08](08_distillation.ipynb), better
 # > three.
 # >
-# > **Takes** about 3 minutes with digits on two cores, less where its networks are in the store.
+# > **Takes** about 2 minutes with digits on two cores, less where its networks are in the store.
 # > **Level**: advanced.
 # >
 # > **Words**: [permutation test](glossary.md#permutation-test), [rank
