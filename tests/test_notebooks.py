@@ -153,6 +153,12 @@ def test_notebook_holds_no_absolute_path(path):
 
 
 @each(NOTEBOOKS)
+def test_nbval_compares_the_claims_of_every_notebook(path):
+    shown = [cell for cell in code_cells(nbformat.read(path, 4)) if "verdicts.show(" in cell.source]
+    assert [cell.source.startswith(MARKER) for cell in shown] == [True]
+
+
+@each(NOTEBOOKS)
 def test_jupyterlab_opens_a_notebook_that_is_newer_than_its_text(path, tmp_path):
     """Its extension of jupytext refuses one that differs, if only in the order of metadata."""
     for file in (path, path.with_suffix(".py")):

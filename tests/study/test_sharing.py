@@ -8,9 +8,8 @@ import pytest
 
 from lib import runs
 from study import profiles, results
-from study.copies import executed_in, payload
 
-LAST = "13_generalization"
+NOTEBOOKS = ("13_generalization", "06_weight_decay", "08_distillation")
 TINY = {
     "model": "mlp-1-16",
     "num_epochs": 2,
@@ -49,21 +48,24 @@ def execute(study, store, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_last_comparison_works_alone(execute):
-    """On an empty store it trains all that it compares: baselines, decay 0, two students, three
-    perturbations; of each two seeds."""
-    trained, read = execute(LAST)
-    assert trained == 2 + 2 + 4 + 6
-    assert read == {run.key for run in runs.all_runs()}
-    assert len(read) == trained
+def test_notebooks_train_each_run_once(execute):
+    """The last comparison, on an empty store, trains all that it compares, and nothing of it is
+    trained again."""
+    trained, read, before = {}, {}, 0
+    for name in NOTEBOOKS:
+        trained[name], read[name] = execute(name)
+        present = runs.all_runs()
+        assert trained[name] == len(present) - before, name
+        before = len(present)
+    # baselines, decay 0, students, perturbations; two waves and their control of each decay; none
+    assert [trained[name] for name in NOTEBOOKS] == [2 + 2 + 4 + 6, 12, 0]
 
-
-def test_what_came_with_the_study_was_trained_once():
-    """The last comparison read what others had trained, and the baselines are everybody's."""
-    copies = executed_in(results.place_of("digits"))
-    read = {file.stem: set(payload(executed)["runs"]) for file, executed in copies}
-    last = read.pop(LAST)
     readers = collections.Counter(key for keys in read.values() for key in keys)
-    assert last <= readers.keys()
-    usual = {key for key, count in readers.items() if count >= 5}
-    assert len(usual & last) >= 2
+    assert readers.keys() == {run.key for run in present}
+    usual = {"weight_decay": 5e-4, "wave": "none", "generation": 0, "augmentation": "none"}
+    baselines = [run for run in present if usual.items() <= run.config.items()]
+    assert sorted(run.config["seed"] for run in baselines) == TINY["seeds"]
+    assert all(readers[run.key] == 3 for run in baselines)
+    clean = {run.key for run in present if run.config["wave"] == "none"}
+    assert len(read["13_generalization"]) == trained["13_generalization"]
+    assert read["13_generalization"] >= clean

@@ -43,7 +43,7 @@ def test_runs_trained_again_give_what_was_shipped(shipped, store, capsys):
     assert len(runs.all_runs()) == 6  # in a store of their own
 
 
-@pytest.mark.parametrize("column", ["power_softmax_1", "test_accuracy"])
+@pytest.mark.parametrize("column", ["hff", "power_softmax_1", "share_logits_4", "test_accuracy"])
 def test_a_tampered_table_is_caught(shipped, column):
     table = pd.read_parquet(shipped)
     table.loc[table["key"] == table["key"].iloc[0], column] *= 20
