@@ -63,8 +63,7 @@ def enter(name: str):
     also when it is called: for what it raises, and for images that come out in another shape."""
     found = getattr(_module(str(_file(name)), source(name), name), name.rpartition(":")[2], None)
     if not callable(found):
-        reason = "the file has nothing callable of that name"
-        raise StudyError(f"{name}: {reason}; accepted: {ACCEPTED}")
+        raise StudyError(f"{name}: nothing callable of that name there; accepted: {ACCEPTED}")
 
     def call(*arguments):
         with in_one_line(name):

@@ -77,24 +77,24 @@ def rank_test(x, y, groups=None) -> Effect:
     parts = [np.flatnonzero(groups == name) for name in np.unique(groups)]
     parts = [part for part in parts if len(part) > 1]
     count, rng = sum(map(len, parts)), np.random.default_rng(0)
+    ranked = [(_unit_ranks(x[part]), _unit_ranks(y[part])) for part in parts]
 
     def over_parts(of_part):
         weights = np.array([len(part) - 1 for part in parts]) / (count - len(parts))
-        return weights @ np.stack([of_part(x[part], y[part]) for part in parts])
+        return weights @ np.stack([of_part(*both) for both in ranked])
 
     def permuted(x, y):
-        ranks = np.broadcast_to(_unit_ranks(y), (NUM_PERMUTATIONS, len(y)))
-        return rng.permuted(ranks, axis=1) @ _unit_ranks(x)
+        return rng.permuted(np.broadcast_to(y, (NUM_PERMUTATIONS, len(y))), axis=1) @ x
 
     def resampled(x, y):
         counts = rng.multinomial(len(x), np.full(len(x), 1 / len(x)), NUM_RESAMPLES)
-        x, y = (counts @ np.sign(values - values[:, None]) for values in (x, y))  # centred ranks
+        x, y = (counts @ np.sign(ranks - ranks[:, None]) for ranks in (x, y))  # centred ranks
         scale = np.sqrt((counts * x**2).sum(1) * (counts * y**2).sum(1))
         return (counts * x * y).sum(1) / np.maximum(scale, 1e-9)
 
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return Effect(math.nan, n=count, unit="conditions", reason=MISSING)
-    estimate = float(over_parts(rank_correlation)) if parts else math.nan
+    estimate = float(over_parts(np.dot)) if parts else math.nan
     reason = f"{count} conditions; a verdict needs {LEAST_CONDITIONS}"
     if parts and all(np.ptp(x[part]) == 0 or np.ptp(y[part]) == 0 for part in parts):
         estimate, reason = math.nan, "all conditions have the same value"

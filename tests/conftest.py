@@ -1,15 +1,20 @@
+"""PyTorch is imported where it is needed: the process that hands tests out needs none."""
+
 import sys
 
 import pytest
-import threadpoolctl
-import torch
 
-from lib.training import TrainingConfig
 from study import command
 
-# tiny networks: threads that wait for each other on a busy machine take far longer
-torch.set_num_threads(1)
-threadpoolctl.threadpool_limits(1, user_api="blas")
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny networks: threads that wait for each other on a busy machine take far longer."""
+    import threadpoolctl
+    import torch
+
+    torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1, user_api="blas")
 
 
 @pytest.fixture
@@ -23,6 +28,8 @@ def store(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def configure():
     """A function that makes the configuration of a run of about 20 ms, with any field replaced."""
+
+    from lib.training import TrainingConfig
 
     def configuration(**fields) -> TrainingConfig:
         quick = {

@@ -34,8 +34,7 @@ def compare(networks: list[dict], measurements: list[Measurement]) -> pd.DataFra
     table = pd.DataFrame(networks)
     table["condition"] = [condition(network) for network in networks]
     at_images = pd.concat([one.network for one in measurements], ignore_index=True)
-    table["test_accuracy"] = at_images["accuracy"]
-    table["jacobian_norm"] = at_images["jacobian_norm"]
+    table[["test_accuracy", "jacobian_norm"]] = at_images[["accuracy", "jacobian_norm"]]
     by_condition = table.groupby("condition")["test_accuracy"].transform("mean")
     table["included"] = by_condition >= LEAST_ACCURACY * by_condition.max()
     rows = []

@@ -3,8 +3,10 @@
 import dataclasses
 
 import pandas as pd
+import torch
 
 from lib import runs
+from lib.measure import spectrum
 from lib.measure.compare import compare
 from lib.measure.network import Measurement, Protocol, measure
 from lib.parameters import StudyError
@@ -61,6 +63,14 @@ def measured(run: runs.Run, epoch: int, protocol: Protocol, config, device="auto
     return read_measurement(run, epoch, protocol)
 
 
+def _prepare(config, protocol: Protocol) -> None:
+    """What spectra of paths of each length take, made once: workers forked afterwards have it."""
+    cutoffs = [multiple * protocol.cutoff for multiple in protocol.multiples()]
+    for joined in of_seed(protocol, config.seed).joined(config.load_data()).values():
+        for points in set(joined.points.tolist()):
+            spectrum.floor(torch.zeros(1, points, 1), protocol.spacing, cutoffs)
+
+
 def sweep(configs, protocol: Protocol, device="auto", epochs=None) -> pd.DataFrame:
     """Measure the networks of `configs`, their runs already in the store, after each of `epochs`
     (0: untrained; None: each after its last), and `compare` them: one row a network and kind of
@@ -74,6 +84,8 @@ def sweep(configs, protocol: Protocol, device="auto", epochs=None) -> pd.DataFra
     tasks = [(opened[config], epoch, protocol, config, device) for config, epoch in pairs]
     found = [find_measurement(*task[:3]) for task in tasks]
     missing = [task for task, kept in zip(tasks, found, strict=True) if kept is None]
+    if missing:
+        _prepare(missing[0][3], protocol)
     made = iter(runs.parallel_map(measured, missing, device, "measured networks"))
     measurements = [next(made) if kept is None else kept for kept in found]
     networks = [{**run.config, "key": run.key, "epoch": epoch} for run, epoch, *_ in tasks]

@@ -19,8 +19,7 @@ def _hash(file: Path, made_by: tuple[str, ...]) -> str:
     files = {file.resolve()}
     for place in (ROOT / "lib" / name for name in made_by):
         files |= {place} if place.suffix else set(place.rglob("*.py"))
-    trees = [[one.name, _plain(ast.parse(one.read_text()))] for one in sorted(files)]
-    return hash_of(trees)[:8]
+    return hash_of([[one.name, _plain(ast.parse(one.read_text()))] for one in sorted(files)])[:8]
 
 
 def _plain(node):

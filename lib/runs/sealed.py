@@ -54,8 +54,7 @@ def seal(path: Path, record: dict) -> None:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         files[file.name] = [file.stat().st_size, digest]
     record = json.loads(json.dumps(record | {"files": files}))
-    text = json.dumps(record | {"hash": hash_of(record)}, indent=1)
-    (path / "config.json").write_text(text)
+    (path / "config.json").write_text(json.dumps(record | {"hash": hash_of(record)}, indent=1))
 
 
 def unsealed(path: Path, optional: tuple[str, ...] = ()) -> dict:

@@ -12,13 +12,14 @@ import pytest
 
 from lib import runs
 from lib.parameters import ROOT, StudyError, environment
+from lib.training import TrainingConfig
 
-SWEEP = """
+FIELDS = {"dataset": "digits", "model": "mlp-2-64", "num_epochs": 15, "augmentation": "none"}
+SWEEP = f"""
 import sys
 from lib import runs
 from lib.training import TrainingConfig
-fields = {"dataset": "digits", "model": "mlp-2-64", "num_epochs": 15, "augmentation": "none"}
-swept = runs.sweep([TrainingConfig(**fields, seed=seed) for seed in range(int(sys.argv[1]))], "cpu")
+runs.sweep([TrainingConfig(**{FIELDS}, seed=seed) for seed in range(int(sys.argv[1]))], "cpu")
 """
 
 
@@ -43,10 +44,9 @@ class Cluster:
     def worker(self, **variables):
         return self.start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard", **variables)
 
-    def sweep(self, count, store, address=None):
+    def sweep(self, count, store):
         """A command that asks for `count` runs."""
-        address = self.address if address is None else address
-        own = os.environ | {"STUDY_STORE": str(store), "DASK_SCHEDULER_ADDRESS": address}
+        own = os.environ | {"STUDY_STORE": str(store), "DASK_SCHEDULER_ADDRESS": self.address}
         options = {"cwd": ROOT, "env": own, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen([sys.executable, "-c", SWEEP, str(count)], **options)
 
@@ -97,18 +97,24 @@ def test_a_worker_and_the_scheduler_are_killed(cluster, tmp_path):
     kept = losses(store)
     assert 9 <= len(kept) < 20
 
-    assert cluster.sweep(10, here, address="").wait(timeout=120) == 0
+    with environment(STUDY_STORE=here):
+        runs.sweep([TrainingConfig(**FIELDS, seed=seed) for seed in range(10)], "cpu")
     alone = losses(here)
     assert {key: kept[key] for key in alone if key in kept}.items() <= alone.items()
     assert len(alone.keys() & kept.keys()) >= 8
 
 
 def test_no_worker_and_one_with_another_store(cluster, tmp_path):
-    _, told = cluster.sweep(1, tmp_path / "store").communicate(timeout=120)
-    assert "has no worker; start some" in told
+    config = TrainingConfig(**FIELDS, seed=0)
+    here = {"STUDY_STORE": tmp_path / "store", "DASK_SCHEDULER_ADDRESS": cluster.address}
+    with environment(**here), pytest.raises(StudyError, match="has no worker; start some"):
+        runs.sweep([config], "cpu")
     cluster.worker(STUDY_STORE=str(tmp_path / "other"))
-    _, told = cluster.sweep(1, tmp_path / "store").communicate(timeout=120)
-    assert "has another run store; set STUDY_STORE there" in told
+    while "Registered to" not in (tmp_path / "worker1.log").read_text():
+        time.sleep(0.05)
+    told = "has another run store; set STUDY_STORE there"
+    with environment(**here), pytest.raises(StudyError, match=told):
+        runs.sweep([config], "cpu")
 
 
 def test_no_scheduler_is_said_before_anything_starts(store, study, tmp_path):
