@@ -6,6 +6,8 @@ import os
 import shutil
 import tempfile
 
+# tests and kernels side by side: threads that wait for each other cost a quarter of the time
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has that of the process that started it
     os.environ["STUDY_STORE"] = tempfile.mkdtemp(prefix="study-store-")
     atexit.register(shutil.rmtree, os.environ["STUDY_STORE"], ignore_errors=True)

@@ -1,6 +1,5 @@
 """Execute notebooks by papermill, two at a time, and leave what was executed before."""
 
-import concurrent.futures
 import contextlib
 import logging
 import os
@@ -9,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from lib import runs
-from lib.parameters import ROOT, OutOfTime, StudyError, hash_of
+from lib.parameters import ROOT, OutOfTime, StudyError, environment, hash_of
 from study import profiles
 from study.copies import clean, payload
 from study.places import unwritable
@@ -42,7 +42,7 @@ class Kernel(AsyncKernelManager):
         Kernel.started.append(self)
 
     @classmethod
-    def stop(cls, waiting: list[concurrent.futures.Future]) -> None:
+    def stop(cls, waiting: list[Future]) -> None:
         """Kill every kernel until nothing waits for one any more; once more Ctrl-C changes
         nothing."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -51,20 +51,21 @@ class Kernel(AsyncKernelManager):
             for kernel in cls.started:
                 if process := getattr(kernel.provisioner, "process", None):
                     process.kill()
-            concurrent.futures.wait(waiting, timeout=0.2)
+            wait(waiting, timeout=0.2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def in_rounds(rounds: list[dict[str, dict]], out: Path) -> tuple[list[str], str]:
     """Execute rounds of notebooks (parameters by name) into the folder `out`, two at a time on a
-    CPU (one starts and draws while the other computes), until one fails or the time is over: (names
-    of those that failed, why and where it stopped early or "")."""
+    CPU (one starts and draws while the other computes; they share the cores' threads), until one
+    fails or the time is over: (names of those that failed, why and where it stopped, or "")."""
     workers = 1 if runs.resolve_device("auto").type == "cuda" else min(2, runs.num_workers())
+    threads = os.environ.get("OMP_NUM_THREADS", max(1, runs.num_workers() // workers))
     progress = Progress(sum(map(len, rounds)))
     Kernel.stopping.clear()
     for number, round_ in enumerate(rounds, 1):
         place = f"(round {number} of {len(rounds)})"
-        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(workers) as pool, environment(OMP_NUM_THREADS=threads):
             tasks = [pool.submit(progress.timed, *one, out) for one in round_.items()]
             try:
                 done = [task.result() for task in tasks]

@@ -29,8 +29,7 @@ def _read(folder) -> Measurement:
 
 
 def find_measurement(run: runs.Run, epoch: int, protocol: Protocol) -> Measurement | None:
-    """What `measured` has kept of a run at `epoch` along the pairs of the run's own seed; None
-    where it has not, see `runs.look_up`."""
+    """What `measured` kept of a run at `epoch` along its seed's own pairs, or None: `look_up`."""
     key = _key(epoch, of_seed(protocol, run.config["seed"]))
     return runs.look_up(run.path, key, Protocol, _read)
 
@@ -63,6 +62,7 @@ def measured(run: runs.Run, epoch: int, protocol: Protocol, config, device="auto
     return read_measurement(run, epoch, protocol)
 
 
+@runs.single_thread()
 def _prepare(config, protocol: Protocol) -> None:
     """What spectra of paths of each length take, made once: workers forked afterwards have it."""
     cutoffs = [multiple * protocol.cutoff for multiple in protocol.multiples()]
