@@ -385,19 +385,19 @@ for config, run in zip(clean, clean_runs, strict=True):
 changed = both_phases(torch.stack(changes))
 
 # %% tags=["slide"]
-figure, axes = plt.subplots(1, 2, figsize=(11, 4.6))
+figure, axes = plt.subplots(1, 2, figsize=(10, 6))
 maps = {f"Predictions changed by {heat_norm:g} nu (share)": (changed.mean(0), None)}
 maps["Variance of the images (nu²)"] = (variance, LogNorm())
 every = max(1, size // 8)
 ticks = np.arange(centre % every, size, every)
 for ax, (title, (values, norm)) in zip(axes, maps.items(), strict=True):
     options = {"cmap": "viridis", "square": True, "norm": norm}
+    options["cbar_kws"] = {"location": "bottom", "pad": 0.2, "shrink": 0.6}
     sns.heatmap(values.view(size, size).numpy(), ax=ax, **options)
     ax.set_xticks(ticks + 0.5, ticks - centre, rotation=0)
     ax.set_yticks(ticks + 0.5, ticks - centre, rotation=0)
-    labels = [f"{name} image frequency (cycles/image)" for name in ("horizontal", "vertical")]
-    ax.set(title=title, xlabel=labels[0], ylabel=labels[1])
-figure.suptitle(f"The Fourier plane (clean labels, mean over {len(seeds)} seeds)")
+    ax.set(title=title, xlabel="horizontal (cycles/image)", ylabel="vertical (cycles/image)")
+figure.suptitle(f"Image frequencies (clean labels, mean over {len(seeds)} seeds)")
 figure.tight_layout()
 
 # %% [markdown]
