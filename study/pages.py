@@ -32,7 +32,7 @@ FINDINGS = {
     "F6": "augmentations that raise accuracy: higher between, lower within",
     "F7": "self-distillation that raises accuracy: the same",
     "F8": "the bias is towards the low frequencies prevalent in natural images",
-    "F9": "augmentation with f and 1/f perturbations moves function frequency",
+    "F9": "augmentation with f and 1/f patterns moves function frequency",
     "F10": "the more diverse a class, the higher within it",
     "F11": "over all networks, the more accurate: higher between, lower within",
 }
@@ -42,7 +42,8 @@ def profile_page(profile: str, rows: list[dict]) -> str:
     """The README.md of results/<profile>: what profile it is, and its primary claims."""
     about = (profiles.PARAMS / profile / "common.yaml").read_text().splitlines()
     about = itertools.takewhile(lambda line: line.startswith("#"), about)
-    text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about), ""]
+    text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about)]
+    text += [*summary.not_executed(rows), ""]
     names = ("", "claim", "verdict", "effect [95 % interval]", "n", "q", "variants", "as published")
     text += [f"![{MATRIX}](matrix.png)", "", f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in verdicts.judge(rows):
@@ -58,12 +59,13 @@ def profile_page(profile: str, rows: list[dict]) -> str:
 
 def budget(profile: str) -> list[str]:
     """Lines of a page with params/<profile>/budget.csv: what training was planned to take and took.
-    A run counts for the first notebook that reads it."""
+    A run counts for the first notebook that reads it; those of older versions are not timed."""
     file, seen, table = profiles.PARAMS / profile / "budget.csv", set(), {}
     for copy, executed in executed_in(results.place_of(profile)):
         seconds = payload(executed).get("seconds", {})
         if own := seconds.keys() - seen:
-            table[copy.stem] = {"runs": len(own), "core-minutes": sum(map(seconds.get, own)) / 60}
+            its = [seconds[key] for key in own if seconds[key] is not None]
+            table[copy.stem] = {"runs": len(own), "timed": len(its), "core-minutes": sum(its) / 60}
         seen |= own
     if not table or not file.is_file():
         return []
@@ -71,7 +73,7 @@ def budget(profile: str) -> list[str]:
     table = pd.DataFrame(table).T.join(planned)
     table.loc["all"] = table.sum()
     table = table.round(1).map("{:g}".format).replace("nan", "")
-    text = ["## What training took", "", "Each run under the first notebook that reads it.", ""]
+    text = ["## What training took", "", "A run counts once; minutes are of those timed.", ""]
     text += [f"| notebook | {' | '.join(table)} |", "|---" * (1 + len(table.columns)) + "|"]
     return text + [f"| {' | '.join(row)} |" for row in table.itertuples()]
 
@@ -85,14 +87,14 @@ def findings_table(claims_of: dict[str, list[dict]]) -> str:
     for finding, words in FINDINGS.items():
         notebooks, cells = set(), []
         for rows in judged.values():
-            own = {row["name"]: row for row in rows if row["finding"] == finding}
+            own = {r["name"].replace(",", ""): r for r in rows if r["finding"] == finding}
             notebooks |= {row["notebook"] for row in own.values()}
             for which in ("published_verdict", "verdict"):
                 marks = [_marked(name, row, which) for name, row in own.items()]
                 cells.append("; ".join(mark for mark in marks if mark))
         links = [f"[{name[:2]}](notebooks/{name}.ipynb)" for name in sorted(notebooks)]
         text.append(f"| {finding} {' '.join(links)} | {words} | {' | '.join(cells)} |")
-    return "\n".join(text)
+    return "\n".join(text).replace("  |", " |")
 
 
 def _marked(name: str, row: dict, which: str) -> str:
@@ -121,8 +123,7 @@ def write() -> None:
     for file, text in pages().items():
         file.write_text(text)
     plots.style()
-    for profile in results.SHIPPED:
-        drawn = matrix.figure(verdicts.judge(results.shipped(profile)), profile)
-        file = ROOT / "results" / profile / "matrix.png"
-        put(file, lambda f, drawn=drawn: drawn.savefig(f, format="png"))
+    for name in results.SHIPPED:
+        drawn = matrix.figure(verdicts.judge(results.shipped(name)), name)
+        put(ROOT / "results" / name / "matrix.png", lambda f, d=drawn: d.savefig(f, format="png"))
         plots.plt.close(drawn)

@@ -44,7 +44,7 @@ def record(
     if not claimed:
         raise StudyError("record: got no claim; accepted: at least one")
     used = {name: without_folders(value) for name, value in check_typed(namespace).items()}
-    spent = {one.key: one.record.get("core_seconds", one.record["seconds"]) for one in trained_runs}
+    spent = {one.key: one.record.get("core_seconds") for one in trained_runs}
     keys = sorted(spent)
     devices = sorted({run.record["device"] for run in trained_runs} or {measured_on})
     versions = {"python": platform.python_version(), "torch": torch.__version__}

@@ -1,6 +1,7 @@
 """results/README.md: what the profiles together say, for a reader who doubts."""
 
 from study import verdicts
+from study.claims import PRIMARIES
 
 HEAD = """# What holds
 
@@ -49,17 +50,9 @@ def of_profile(profile: str, rows: list[dict]) -> str:
     judged = verdicts.judge(rows)
     published = [row for row in judged if "published_verdict" in row]
     decided = ("supported", "contradicted")
-    parted = [
-        row
-        for row in published
-        if {row["verdict"], row["published_verdict"]} <= set(decided)
-        and row["verdict"] != row["published_verdict"]
-    ]
-    only = [
-        row
-        for row in published
-        if row["published_verdict"] in decided and row["verdict"] not in decided
-    ]
+    sure = [row for row in published if row["published_verdict"] in decided]
+    parted = [row for row in sure if row["verdict"] in {*decided} - {row["published_verdict"]}]
+    only = [row for row in sure if row["verdict"] not in decided]
     depends = [row for row in judged if row["depends"]]
     text = [f"## [{profile}]({profile}/README.md)", ""]
     text.append(f"- **As published** {_listed(published, 'published_verdict')}.")
@@ -67,7 +60,13 @@ def of_profile(profile: str, rows: list[dict]) -> str:
     text.append(f"- Decided by both, in opposite ways: {_named(parted)}.")
     text.append(f"- Decided as published, and not out of band: {_named(only)}.")
     text.append(f"- **Depends on the measure** (variants decided both ways): {_named(depends)}.")
-    return "\n".join([*text, ""])
+    return "\n".join([*text, *not_executed(rows), ""])
+
+
+def not_executed(rows: list[dict]) -> list[str]:
+    """A line that names the findings without claims, if there are any."""
+    missing = ", ".join(name for name in PRIMARIES if name not in {row["finding"] for row in rows})
+    return [f"- **Not yet executed**: {missing}. q is over the others."] if missing else []
 
 
 def page(claims_of: dict[str, list[dict]]) -> str:

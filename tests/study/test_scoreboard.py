@@ -192,7 +192,7 @@ def test_the_summary_of_all_profiles_is_short():
 def test_a_run_is_counted_under_the_first_notebook_that_reads_it(monkeypatch, tmp_path):
     seconds = {
         "02_a": {"one": 60.0, "two": 48.0},
-        "03_b": {"one": 60.0, "three": 120.0},
+        "03_b": {"one": 60.0, "three": 120.0, "older": None},
         "04_c": {},
     }
     for name, own in seconds.items():
@@ -207,9 +207,9 @@ def test_a_run_is_counted_under_the_first_notebook_that_reads_it(monkeypatch, tm
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "budget.csv").write_text("notebook,runs,core-minutes\n02_a,3,5\n")
     assert pages.budget("mine")[4:] == [
-        "| notebook | runs | core-minutes | planned runs | planned core-minutes |",
-        "|---|---|---|---|---|",
-        "| 02_a | 2 | 1.8 | 3 | 5 |",
-        "| 03_b | 1 | 2 |  |  |",
-        "| all | 3 | 3.8 | 3 | 5 |",
+        "| notebook | runs | timed | core-minutes | planned runs | planned core-minutes |",
+        "|---|---|---|---|---|---|",
+        "| 02_a | 2 | 2 | 1.8 | 3 | 5 |",
+        "| 03_b | 2 | 1 | 2 |  |  |",
+        "| all | 4 | 3 | 3.8 | 3 | 5 |",
     ]
