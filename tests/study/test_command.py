@@ -149,11 +149,13 @@ def test_claims_shows_what_came_with_the_study(study):
 def test_claims_write_renews_the_pages(study, tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "pages", lambda: {tmp_path / "page.md": "new\n"})
     monkeypatch.setattr(pages, "ROOT", tmp_path)
-    (tmp_path / "results" / "digits").mkdir(parents=True)
+    for profile in results.SHIPPED:
+        (tmp_path / "results" / profile).mkdir(parents=True)
     assert study("claims", "--write")[:2] == (0, "")
     assert (tmp_path / "page.md").read_text() == "new\n"
-    picture = tmp_path / "results" / "digits" / "matrix.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    for profile in results.SHIPPED:
+        picture = tmp_path / "results" / profile / "matrix.png"
+        assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_runs_lists_the_store(study, store, configure):

@@ -69,4 +69,6 @@ def test_a_sample_is_a_share_and_at_least_one(shipped):
 def test_a_profile_without_measures(study):
     status, _, told = study("verify", "--profile", "nowhere")
     assert status == 2
-    assert told == "study: profile: got 'nowhere'; accepted: one with measures: digits\n"
+    assert (
+        told == "study: profile: got 'nowhere'; accepted: one with measures: cifar10-cpu, digits\n"
+    )
