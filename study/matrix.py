@@ -63,13 +63,12 @@ def figure(rows: list[dict], profile: str):
     }
     fig, ax = plots.plt.subplots(figsize=(0.62 * len(shown) + 3, 0.34 * len(claims) + 2))
     ax.set_facecolor("0.85")
-    bar = {
-        "label": "full colour: a ratio of 4 or 1/4, a correlation of 1, a difference of .5",
-        "ticks": [],
-    }
+    full = "full colour: a ratio of 4 or 1/4,\na correlation of 1, a difference of .5"
+    bar = {"label": full, "ticks": []}
     look = {"cmap": "vlag", "vmin": -1, "vmax": 1, "linewidths": 0.5, "annot_kws": {"size": 7}}
     texts = wide["text"].fillna("")
     plots.sns.heatmap(wide["colour"], annot=texts, fmt="", cbar_kws=bar, ax=ax, **look)
+    fig.axes[-1].yaxis.label.set_size(8)
     decided = wide["decided"].eq(True).to_numpy()
     y, x = np.nonzero(decided)
     ax.plot(x + 0.87, y + 0.2, "o", ms=3, color="black")
