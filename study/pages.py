@@ -70,7 +70,7 @@ def budget(profile: str) -> list[str]:
     if not table or not file.is_file():
         return []
     planned = pd.read_csv(file, index_col="notebook").add_prefix("planned ")
-    table = pd.DataFrame(table).T.join(planned)
+    table = pd.DataFrame(table).T.replace({"core-minutes": {0: float("nan")}}).join(planned)
     table.loc["all"] = table.sum()
     table = table.round(1).map("{:g}".format).replace("nan", "")
     text = ["## What training took", "", "A run counts once; minutes are of those timed.", ""]

@@ -200,6 +200,7 @@ def test_a_run_is_counted_under_the_first_notebook_that_reads_it(monkeypatch, tm
         "02_a": {"one": 60.0, "two": 48.0},
         "03_b": {"one": 60.0, "three": 120.0, "older": None},
         "04_c": {},
+        "05_d": {"untimed": None},
     }
     for name, own in seconds.items():
         data = {MIME: {"claims": [], "seconds": own}}
@@ -217,5 +218,6 @@ def test_a_run_is_counted_under_the_first_notebook_that_reads_it(monkeypatch, tm
         "|---|---|---|---|---|---|",
         "| 02_a | 2 | 2 | 1.8 | 3 | 5 |",
         "| 03_b | 2 | 1 | 2 |  |  |",
-        "| all | 4 | 3 | 3.8 | 3 | 5 |",
+        "| 05_d | 1 | 0 |  |  |  |",
+        "| all | 5 | 3 | 3.8 | 3 | 5 |",
     ]
