@@ -62,6 +62,7 @@
 import numpy as np
 import pandas as pd
 import torch
+from timm.data import ImageNetInfo
 
 from lib import data, measure, models, plots, runs, stats
 from lib.parameters import check_typed
@@ -155,7 +156,7 @@ for name, network, its_images, known in pretrained_networks() if images else own
     rows.append(row | {"spacing": protocol.spacing, "cutoff": protocol.cutoff})
     if name == feature_network:
         diverse = diversity.of_classes(its_images, diversity.features(network, its_images))
-        left_out = short
+        left_out, classes = short, its_images.num_classes
 within = pd.concat(within, ignore_index=True)
 
 # %% [markdown]
@@ -233,6 +234,10 @@ for column in columns:
 without = pd.concat(ranks[measure.PRIMARY], axis=1).isna().sum(axis=1).rename("networks without")
 correct = tested[tested["correct"]].groupby(["label", "network"]).size()
 fewest = correct.unstack(fill_value=0).min(axis=1).reindex(diverse.index, fill_value=0)
+named = [str(label) for label in diverse.index]
+if classes == 1000:  # ImageNet-1k's, by the first of their names
+    named = [ImageNetInfo().index_to_description(label).split(",")[0] for label in diverse.index]
+diverse.insert(0, "class", named)
 diverse.join([fewest.rename("fewest correct paths"), without]).round(2)
 
 # %% [markdown] tags=["exercise", "slide"]
@@ -268,6 +273,11 @@ figure, axes = plots.plt.subplots(*shape, figsize=(15, 7), sharex="col", sharey=
 for line, (column, label) in zip(axes, labels.items(), strict=True):
     for ax, (kind, title) in zip(line, diversity.DIVERSITIES.items(), strict=True):
         plots.sns.scatterplot(diverse, x=kind, y=column, color="C1", ax=ax)
+        for called, *place in diverse[["class", kind, column]][:20].itertuples(index=False):
+            right = place[0] > diverse[kind].agg(["min", "max"]).mean()  # its name is on the left
+            options = {"ha": "right" if right else "left", "textcoords": "offset points"}
+            options |= {"fontsize": 8, "color": "dimgray"}
+            ax.annotate(called, place, (-4 if right else 4, 3), **options)
         rho = stats.rank_test(diverse[kind], diverse[column]).estimate
         ax.set(xlabel=title, ylabel=f"{label}\n(mean rank over {num_tested} networks)")
         ax.set_title(f"rho {rho:.2f}", fontsize="small")
