@@ -95,13 +95,12 @@ protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
 # apart. Some images of each label, for the first seed:
 
 # %%
-merged = configs[0].load_data()
-shown, many = merged.normalize(merged.x_test), 10
-low, high = shown.mean(1).min().item(), shown.mean(1).max().item()
+merged, many = configs[0].load_data(), 10
+shown = (merged.x_test / merged.x_test.max()).permute(0, 2, 3, 1)
 figure, axes = plots.plt.subplots(len(sizes), many, figsize=(many, len(sizes)), squeeze=False)
 for label, (line, size) in enumerate(zip(axes, sizes, strict=True)):
     for ax, image in zip(line, shown[merged.y_test == label], strict=False):
-        ax.imshow(image.mean(0), cmap="gray", vmin=low, vmax=high)
+        ax.imshow(image, cmap="gray", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[])
     line[0].set_ylabel(f"m = {size}", rotation=0, ha="right")
 figure.suptitle("Test images of each label, by the number m of its original classes")
@@ -189,7 +188,7 @@ correct["middle"] = correct.groupby(quarters, observed=True)["distance"].transfo
 by_distance = correct.groupby(["seed", "size", "middle"], as_index=False)[measure.PRIMARY].mean()
 title = f"The same by length of path. {measure.matched_counts(table)}"
 labels = {"xlabel": "length of path (nu, median of its quarter)", "legend": "m", "title": title}
-labels |= {"ylabel": f"power above {cutoff:g} cycles/nu (dashed: floor)"}
+labels |= {"ylabel": f"power above {cutoff:g} cycles/nu\n(dashed: floor)"}
 ax = plots.over_seeds(by_distance, "middle", measure.PRIMARY, "size", **labels)
 ax.set_yscale("log")
 different = sorted(set(sizes))

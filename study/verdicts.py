@@ -103,7 +103,7 @@ def line(claim: Claim) -> str:
     elif effect.p <= NEAR[0]:
         state = "above 0" if effect.estimate > 0 else "below 0"
     else:
-        state = "near the level" if effect.p < NEAR[1] else "not decided"
+        state = "p .003 to .32" if effect.p < NEAR[1] else "p above .32"
     kind = "primary" if claim.name else "described"
     return f"{claim.finding:<4}{kind:<10}{state:<15}n = {effect.n:<3}{claim.statement}"
 
