@@ -27,8 +27,8 @@
 # > **Words**: [nu](glossary.md#nu), [HFF](glossary.md#hff), [leakage](glossary.md#leakage),
 # > [Nyquist](glossary.md#nyquist), [band-limited](glossary.md#band-limited), [prolate
 # > sequences](glossary.md#prolate-sequences), [power out of band](glossary.md#power-out-of-band),
-# > [floor](glossary.md#floor), [confidence interval](glossary.md#confidence-interval); all in the
-# > [glossary](glossary.md).
+# > [floor](glossary.md#floor), [confidence interval](glossary.md#confidence-interval); all of them,
+# > and the [columns of tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **What the paper reports.** Walk in a straight line from one test image to another and watch the
@@ -269,10 +269,10 @@ figure.tight_layout()
 # %% [markdown]
 # ## 1. Curves whose answer is known
 #
-# A Fourier transform takes a path for one period of a periodic signal. A path that ends elsewhere
-# than it began then jumps, and a jump has power at every frequency. Two remedies that look right
-# stand beside HFF here, **as what not to do**: subtract the line through the two ends, or multiply
-# by a Hann window; then take the share of the power in bins at or above the cutoff.
+# A path ends elsewhere than it began, and a Fourier transform takes it for one period of a periodic
+# signal. Two remedies that look right stand beside HFF here, **as what not to do**: subtract the
+# line through the two ends, or multiply by a Hann window; then take the share of the power in bins
+# at or above the cutoff.
 
 
 # %%
@@ -375,7 +375,7 @@ figure.tight_layout()
 
 # %% [markdown]
 # The same to touch, for any slope in between: where scripts run, the slider makes the logistic
-# steeper. What HFF does with it, and what the power out of band does, is on the right.
+# steeper. What HFF does with it, and what the power out of band does, is beside or beneath it.
 
 # %%
 steps = np.geomspace(0.1, 4, 60)  # slopes, 1/nu
@@ -443,9 +443,10 @@ claimed += [
 ]
 
 # %% [markdown]
-# **What HFF counts.** If any transition scores about the same, HFF within a class is mostly the
-# share of paths on which there is one. Its histogram over all paths within classes, by whether both
-# ends are classified correctly:
+# **What HFF counts.** Were HFF the same for any transition and 0 without one, then within a class
+# it would be the share of paths on which there is one. How near is it to that? Its histogram over
+# all paths within classes, by whether both ends are classified correctly, and what part of its sum
+# lies on paths whose class changes on the way:
 
 # %%
 ends = np.where(every_path["correct"], "both right", "one wrong or both")
@@ -462,7 +463,8 @@ ax = plots.sns.histplot(inside, x="hff", **bars)
 title = f"HFF within classes ({len(inside)} paths, {len(seeds)} seeds)"
 ax.set(title=title, xlabel="published HFF", ylabel="paths (log scale)", yscale="log")
 plots.plt.show()
-groups = inside.groupby(["ends", "changing"])["hff"].agg(["mean", "count"])
+groups = inside.groupby(["ends", "changing"])["hff"].agg(["mean", "count", "sum"])
+groups["part of the sum"] = groups.pop("sum") / inside["hff"].sum()
 groups.rename_axis(["ends", "the class changes"]).round(3)
 
 # %%
@@ -544,15 +546,17 @@ for column in (LINE, SHARE):
 # %% [markdown]
 # $E$ has such a floor, too: $E$ of the path's cubic fit. It is drawn in every figure of power, and
 # a value less than 10 times above it takes part in no verdict. As a function of the cutoff $E$ is
-# the **power above f**, the spectrum that the later notebooks draw:
+# the **power above f**, the spectrum that the later notebooks draw. The table says how often the
+# power of the network nearest its floor holds it, by f (cycles/nu):
 
 # %%
 spectra = measure.spectra(summary, cutoff)
 plots.power_above(spectra, "model", legend="network", note=measure.matched_counts(summary))
 plots.plt.show()
 spectra["E over floor"] = spectra["power"] / spectra["floor"]
+spectra["f"] = spectra["frequency"].map("{:.3g}".format)
 spectra.pivot_table(
-    index=["output", "kind"], columns="frequency", values="E over floor", aggfunc="min"
+    index=["output", "kind"], columns="f", values="E over floor", aggfunc="min"
 ).map("{:.3g}".format)
 
 # %%
@@ -861,9 +865,15 @@ for number in sorted({min(number, len(matched)) for number in (25, 50, 100, len(
     part = matched.head(number)
     for name, groups in {"paths": np.arange(number), "images": part[["a", "b"]]}.items():
         interval = resampling.bootstrap(part[measure.PRIMARY], groups, num_resamples=1000)
-        rows.append((number, name, (interval.high - interval.low) / interval.estimate))
-widths = pd.DataFrame(rows, columns=["paths", "drawn anew", "width / estimate"])
-widths.pivot(index="paths", columns="drawn anew", values="width / estimate").round(2)
+        rows.append(
+            (
+                number,
+                f"width, {name} drawn anew",
+                (interval.high - interval.low) / interval.estimate,
+            )
+        )
+widths = pd.DataFrame(rows, columns=["paths measured", "", "width / estimate"])
+widths.pivot(index="paths measured", columns="", values="width / estimate").round(2)
 
 # %% [markdown]
 # ## Claims

@@ -26,8 +26,8 @@
 # >
 # > **Words**: [label wave](glossary.md#label-wave), [control](glossary.md#control),
 # > [gain](glossary.md#gain), [null band](glossary.md#null-band), [noise
-# > fitting](glossary.md#noise-fitting), [periods](glossary.md#periods); all in the
-# > [glossary](glossary.md).
+# > fitting](glossary.md#noise-fitting), [periods](glossary.md#periods); all of them, and the
+# > [columns of tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F1.** The paper disturbs the labels of a classification task with a wave over the input

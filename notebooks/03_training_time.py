@@ -26,7 +26,8 @@
 # > **Words**: [path](glossary.md#path), [matched paths](glossary.md#matched-paths), [between and
 # > within classes](glossary.md#between-and-within-classes), [power above
 # > f](glossary.md#power-above-f), [class changes](glossary.md#class-changes),
-# > [logits](glossary.md#logits); all in the [glossary](glossary.md).
+# > [logits](glossary.md#logits); all of them, and the [columns of
+# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F2.** Walk in a straight line from one test image to another and watch the network's
@@ -246,11 +247,12 @@ ax = plots.over_seeds(history, "epoch", "test_accuracy", marker="", **labels)
 # <details><summary>Answer, for after the figure</summary>
 #
 # HFF between classes can hardly move: there is one transition from the start, and HFF gives about
-# the same for any. HFF within classes falls as accuracy rises, because it counts the paths with a
-# wrong end. The power between classes can rise without a new transition, as the softmax sharpens.
-# Within, over matched paths, wrong ends are gone from the start, and what is left may fall by
-# saturation: a sure softmax is flat. If you predicted the same for both measures, ask what each
-# would do of a network that only grows more confident.
+# the same for any. HFF within classes falls as accuracy rises, because paths with a wrong end count
+# most in it. The power between classes can rise without a new transition, as the softmax sharpens.
+# Within, over matched paths, wrong ends are gone from the start. What is left can go either way: a
+# softmax that is sure along the whole path is flat, and its power falls (saturation); one that is
+# not yet sure grows steeper wherever it wavers, and its power rises. If you predicted the same for
+# both measures, ask what each would do of a network that only grows more confident.
 #
 # </details>
 
@@ -396,6 +398,7 @@ sns.pointplot(control, y="floor_softmax_1", marker="_", legend=False, ax=ax, **o
 ax.set(title="The last epoch, along other paths", ylabel=f"power above {cutoff:g} cycles/nu")
 ax.set(xlabel=f"kind of path\n(mean and range over {len(some)} seeds; dashes: the floor)")
 ax.set_yscale("log")
+ax.set_xticks(ax.get_xticks(), [name.replace("_", "\n") for name in along])
 legend = ax.legend(title="path", **plots.SMALL, **plots.BESIDE)
 
 # %% [markdown]
@@ -453,8 +456,8 @@ print(verdicts.answer(claimed))
 # ## What to make of it
 #
 # HFF, over all paths, sees above all whether there is a transition: of a confident softmax with one
-# transition away from the ends it is about 0.3, however steep, and without one it is near 0. What
-# it is of a softmax that is not confident, the rows of epoch 0 show. Within classes there is a
+# transition away from the ends it is about 0.3, however steep, and of one that is sure of the same
+# class all along it is near 0. A softmax that wavers lies between. Within classes there is a
 # transition where the ends are classified differently, at least one of them wrongly: the rank
 # correlation of HFF within classes with the test error is printed below. Matched paths take such
 # paths away: the same images, all classified correctly at every epoch that is compared.
@@ -566,15 +569,19 @@ for start in sorted(compared["epoch"].unique())[:-1]:
 # %% jupyter={"source_hidden": true} tags=["solution"]
 at_end = [measure.read_measurement(run, num_epochs, protocol).paths for run in trained]
 within = pd.concat(at_end).query("kind == 'within'")
-print(within.groupby("correct")["hff"].agg(["size", "mean"]).round(3))
+groups = within.groupby("correct")["hff"].agg(["size", "mean", "sum"])
+groups["part of the sum"] = groups.pop("sum") / within["hff"].sum()
+print(groups.round(3))
 
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer</summary>
 #
 # Paths with a wrong end have a transition, and an HFF near that of any transition; the others have
-# none, and an HFF near 0. So the mean HFF within classes is about the share of wrong paths times a
-# constant. "It falls with training" then says that accuracy rises, which nobody doubted. It is not
-# wrong; it is not a statement about frequency.
+# a lower one: near 0 where the softmax is sure all along, as with digits, a fraction of the former
+# where it is not. So the mean HFF within classes is a mean of two numbers, weighted by how many
+# ends are wrong: as accuracy rises it falls towards the lower one, even if no path with correct
+# ends changes. That much of "it falls with training" says that accuracy rises, which nobody
+# doubted.
 #
 # </details>
 

@@ -25,7 +25,8 @@
 # >
 # > **Words**: [gain](glossary.md#gain), [dose](glossary.md#dose), [rank
 # > correlation](glossary.md#rank-correlation), [permutation test](glossary.md#permutation-test);
-# > all in the [glossary](glossary.md).
+# > all of them, and the [columns of tables](glossary.md#columns-of-tables), in the
+# > [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F3.** The paper reports that larger networks learn high frequencies faster, and that
@@ -433,9 +434,9 @@ print(accuracies.corr("spearman").round(2))
 #
 # The horizontal axis of the claim is accuracy, measured with noise: a few test images decide
 # between families of nearly the same accuracy. Noise in it pulls every rank correlation towards 0,
-# so an undecided claim may be for want of a spread of accuracies. A correlation between seeds near
-# 1 takes that excuse away. Permuting families, not networks, keeps the claim honest: two seeds of
-# one family are not two families.
+# so an inconclusive claim may be for want of a spread of accuracies. A correlation between seeds
+# near 1 takes that excuse away. Permuting families, not networks, keeps the claim honest: two seeds
+# of one family are not two families.
 #
 # </details>
 

@@ -24,7 +24,8 @@
 # > **Level**: further.
 # >
 # > **Words**: [dose](glossary.md#dose), [confidence interval](glossary.md#confidence-interval),
-# > [matched paths](glossary.md#matched-paths); all in the [glossary](glossary.md).
+# > [matched paths](glossary.md#matched-paths); all of them, and the [columns of
+# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F4.** The paper reports that with more training examples, function frequency along paths

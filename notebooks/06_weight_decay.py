@@ -24,7 +24,8 @@
 # > **Level**: further.
 # >
 # > **Words**: [dose](glossary.md#dose), [gain](glossary.md#gain), [control](glossary.md#control),
-# > [verdict](glossary.md#verdict); all in the [glossary](glossary.md).
+# > [verdict](glossary.md#verdict); all of them, and the [columns of
+# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F5.** Weight decay adds $\tfrac{\lambda}{2} \lVert w \rVert^2$ to the loss, over all

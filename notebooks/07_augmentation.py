@@ -24,8 +24,8 @@
 # > **Level**: further.
 # >
 # > **Words**: [rank correlation](glossary.md#rank-correlation), [permutation
-# > test](glossary.md#permutation-test), [variant](glossary.md#variant); all in the
-# > [glossary](glossary.md).
+# > test](glossary.md#permutation-test), [variant](glossary.md#variant); all of them, and the
+# > [columns of tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F6.** Data augmentation tells a network what should not matter. The paper reports that
@@ -363,7 +363,7 @@ print(accuracies.corr("spearman").round(2))
 # Augmentations that differ by less than a few test images are ordered by chance. A noisy axis pulls
 # the correlation towards 0: it hides a relation and invents none. More seeds make each mean surer,
 # but the number of conditions, which is what is permuted, stays the same. The remedy for an
-# undecided claim is a list with a wider range of accuracies, chosen without looking at power.
+# inconclusive claim is a list with a wider range of accuracies, chosen without looking at power.
 #
 # </details>
 

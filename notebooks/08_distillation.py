@@ -24,7 +24,8 @@
 # > **Level**: further.
 # >
 # > **Words**: [verdict](glossary.md#verdict), [seed](glossary.md#seed),
-# > [softmax](glossary.md#softmax); all in the [glossary](glossary.md).
+# > [softmax](glossary.md#softmax); all of them, and the [columns of
+# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F7.** Train a network; then train another of the same architecture on the first one's

@@ -24,7 +24,8 @@
 # > **Level**: advanced.
 # >
 # > **Words**: [label wave](glossary.md#label-wave), [periods](glossary.md#periods),
-# > [gain](glossary.md#gain); all in the [glossary](glossary.md).
+# > [gain](glossary.md#gain); all of them, and the [columns of
+# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F8.** A function of an image has a frequency; so has the image. Let the label wave run

@@ -25,7 +25,8 @@
 # > **Level**: further.
 # >
 # > **Words**: [label smoothing](glossary.md#label-smoothing), [control](glossary.md#control),
-# > [verdict](glossary.md#verdict); all in the [glossary](glossary.md).
+# > [verdict](glossary.md#verdict); all of them, and the [columns of
+# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F9.** As augmentation, the released code adds a fixed pattern $\delta$ of length
@@ -39,9 +40,9 @@
 # it moves function frequency, and not which way: so the claims ask whether each pattern moves it at
 # all.
 #
-# Half of what the augmentation does has nothing to do with a pattern: smooth labels alone move a
-# softmax. So the comparison is with the same smoothing of labels and images left alone, and is told
-# against the size of smoothing's own effect. What is measured is $E(f_c)$, the power of the softmax
+# Half of what the augmentation does has nothing to do with a pattern: it smooths labels. So the
+# comparison is with the same smoothing of labels and images left alone, and is told against the
+# size of smoothing's own effect. What is measured is $E(f_c)$, the power of the softmax
 # out of the band below $f_c$ along straight paths between test images
 # ([notebook 01](01_measuring_frequency.ipynb) builds it): one $\ln(E / E_\text{smoothing})$ a seed.
 
@@ -182,8 +183,9 @@ print(measure.matched_counts(summary), measure.left_out(summary, "arm"))
 # Smoothing is the largest, and has nothing to do with any pattern. The softmax has no longer to
 # reach 1: transitions between classes are lower, and power goes with the square of their height;
 # and logits need not grow, so transitions are less steep as well, which takes far more of the power
-# above a cutoff. Within classes it can go the other way: a sure softmax is flat, one that is less
-# sure shows every bump of its logits. What a *fixed* pattern adds is small beside that, since a
+# above a cutoff. Within classes it can go either way: where a softmax was sure and flat, as with
+# digits, one that is less sure shows every bump of its logits; where it was not, as with CIFAR-10,
+# its bumps get lower too. What a *fixed* pattern adds is small beside that, since a
 # network can learn to ignore one direction. The paper names no side, so a claim asks whether
 # anything moves. Had the comparison been with "none", smoothing's effect would have been taken for
 # the pattern's.

@@ -25,7 +25,8 @@
 # >
 # > **Words**: [dose](glossary.md#dose), [between and within
 # > classes](glossary.md#between-and-within-classes), [confidence
-# > interval](glossary.md#confidence-interval); all in the [glossary](glossary.md).
+# > interval](glossary.md#confidence-interval); all of them, and the [columns of
+# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F10, by design.** The paper finds that function frequency along paths *within* a class

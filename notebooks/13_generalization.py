@@ -26,7 +26,8 @@
 # >
 # > **Words**: [permutation test](glossary.md#permutation-test), [rank
 # > correlation](glossary.md#rank-correlation), [primary claim](glossary.md#primary-claim), [false
-# > discovery rate](glossary.md#false-discovery-rate); all in the [glossary](glossary.md).
+# > discovery rate](glossary.md#false-discovery-rate); all of them, and the [columns of
+# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F11.** Over all interventions together, the paper concludes, networks that generalise
@@ -244,10 +245,10 @@ figure.tight_layout()
 #
 # For each intervention: what happens from its least to its most accurate condition (a line through
 # all conditions, by rank of accuracy). Power is class changes a path times power per change: more
-# transitions, or sharper ones. Where published and out of band go different ways: of wrong ends
-# (1 - accuracy), class changes, the distance that the softmax covers along a path and (of HFF
-# alone, as it is a factor of power) power per change, the one that goes most with each of them over
-# the conditions.
+# transitions, or sharper ones. Where published and out of band go different ways: for HFF, which of
+# wrong ends (1 - accuracy), class changes, power per change and the distance that the softmax
+# covers along a path goes most with it over the conditions; for power, which of its two factors
+# moves more.
 #
 # An intervention with 4 or 5 conditions has 4 or 5 points: its rank correlations describe these and
 # are no tests. And rows are trends with accuracy, not the effects that the findings themselves are
@@ -269,16 +270,23 @@ def from_least_to_most(rows: pd.DataFrame, column: str, log: bool = True) -> flo
 
 
 # %%
-def most_followed(rows: pd.DataFrame, column: str) -> str:
-    """Which of `followed` has the greatest rank correlation with a measure, and that."""
+def followed_by_hff(rows: pd.DataFrame) -> str:
+    """Which of `followed` has the greatest rank correlation with HFF, and that."""
     complete = {words: one for words, one in followed.items() if rows[one].notna().all()}
-    if column == measure.PRIMARY:
-        complete.pop("sharpness", None)  # a factor of power
-    rho = {
-        words: stats.rank_correlation(rows[column], rows[one]) for words, one in complete.items()
-    }
+    rho = {words: stats.rank_correlation(rows["hff"], rows[one]) for words, one in complete.items()}
     words = max(rho, key=lambda one: abs(rho[one]))
-    return f"{words} ({rho[words]:+.2f})"
+    return f"HFF follows {words} ({rho[words]:+.2f})"
+
+
+def factor_of_power(rows: pd.DataFrame) -> str:
+    """Which factor of power moves more, class changes or power per change, and by how much."""
+    rise = {
+        name: from_least_to_most(rows, followed[name]) for name in ("class changes", "sharpness")
+    }
+    if np.isnan(list(rise.values())).any():
+        return "class changes are too few to divide by"
+    words = max(rise, key=lambda one: abs(rise[one]))
+    return f"power moves by {words} (x {np.exp(rise[words]):.3g})"
 
 
 # %%
@@ -288,8 +296,7 @@ for (name, kind), rows in rows_of:
     ratios = {column: f"x {np.exp(value):.3g}" for column, value in rise.items()}
     sign = np.sign(rise["hff"] * rise[measure.PRIMARY])
     way = {1: "the same way", -1: "opposite ways"}.get(sign, "not comparable")
-    why = f"HFF follows {most_followed(rows, 'hff')}"
-    why += f", power {most_followed(rows, measure.PRIMARY)}"
+    why = f"{followed_by_hff(rows)}; {factor_of_power(rows)}"
     row = {"finding": findings[name], "intervention": name, "kind": kind}
     row |= {"published": ratios["hff"], "out of band": ratios[measure.PRIMARY]}
     row["changes"] = f"{from_least_to_most(rows, 'changes', log=False):+.2g} a path"
@@ -360,10 +367,10 @@ print(f"Published and out of band go the same way in {same.sum()} of {len(same)}
 # %% [markdown]
 # ## What to make of it
 #
-# The row of an intervention in the table is the place to look: a published effect that follows
-# wrong ends or class changes is about transitions, and one that follows the sharpness of
-# transitions, or the distance of the softmax, is about confidence. The standardised logits among
-# the variants take confidence away.
+# The row of an intervention in the table is the place to look: an HFF that follows wrong ends or
+# class changes is about transitions, and one that follows their sharpness, or the distance of the
+# softmax, is about confidence. Power that moves by sharpness has no more transitions. The
+# standardised logits among the variants take confidence away.
 #
 # Interventions are not drawn at random: they are those that these notebooks chose, and those with
 # more conditions weigh more. Accuracy is not what was varied: where an intervention moves accuracy

@@ -293,7 +293,7 @@ print(f"The instrument: {3 - len(missed)} of 3 exact statements hold.", "; ".joi
 for (kind, column), effect in effects.items():
     side = "higher" if effect.estimate > 0 else "lower"
     decided = (
-        f"{side}, p = {effect.p:.2g}" if effect.p <= 0.05 else f"not decided, p = {effect.p:.2g}"
+        f"{side}, p = {effect.p:.2g}" if effect.p <= 0.05 else f"inconclusive, p = {effect.p:.2g}"
     )
     reading = f"no test ({effect.reason})" if effect.reason else decided
     print(f"{kind} classes, {titles[column]}: yours is x {np.exp(effect.estimate):.3g}, {reading}.")

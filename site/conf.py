@@ -34,4 +34,9 @@ html_theme_options = {
     "home_page_in_toc": True,
     "show_navbar_depth": 1,
     "show_toc_level": 1,
+    # pages of wide tables have the whole width
+    "secondary_sidebar_items": {
+        "**": ["page-toc"],
+        **{name: [] for name in ("index", "results", "digits", "cifar10-cpu")},
+    },
 }

@@ -24,6 +24,9 @@ if importlib.util.find_spec("lib") is None:  # the first time
     sys.path.append(os.getcwd())  # which pip's link does for the next kernel
     %cd notebooks"""
 
+OTHER = """Numbers and figures here are of profile **{}**; how long it takes is said of digits, and
+of this profile among [the profiles](../profiles.md)."""
+
 
 def page(name: str, executed, profile: str, others: list[str], links: Links):
     """The notebook that Sphinx reads, of a copy executed under a profile. others: the profiles
@@ -40,6 +43,8 @@ def page(name: str, executed, profile: str, others: list[str], links: Links):
                     tabs(name, profile, others),
                     elsewhere(name, executed, profile, links),
                 ]
+                if profile != "digits":
+                    head.append(OTHER.format(profile))
                 text = "\n\n".join([*head, rest.strip()])
             if cell.source.startswith("## Parameters"):
                 text += f"\n\n{table}"

@@ -11,7 +11,7 @@ from lib.parameters import ROOT, StudyError
 from study import editions, verdicts
 from study.copies import claims_of, images_in
 
-MAIN = ("F1", "F2")  # the findings of the front page's sentence
+MAIN = ("F1", "F2")  # the findings of the front page's sentences
 FIGURE = "03_training_time"  # the notebook of its figure
 TABLE = re.compile(r"<!-- findings -->\n(.*?)<!-- /findings -->\n(.*?)(?=^## )", re.S | re.M)
 PAPERS = """Vector figures at the width of a column or a page, with their fonts in them:
@@ -39,24 +39,16 @@ def claims_under(copies: dict) -> list[dict]:
     return verdicts.judge(claims_of([(ROOT / f"{name}.ipynb", copies[name]) for name in copies]))
 
 
-def leading(copies: dict[str, dict]) -> str:
-    """The profile of the front page: the last that has claims of the main findings."""
-    found = next(iter(copies))
-    for profile, its in copies.items():
-        if set(MAIN) <= {row["finding"] for row in claims_under(its)}:
-            found = profile
-    return found
-
-
 def main_result(profile: str, copies: dict) -> str:
-    """The main result in a sentence, and the count of verdicts."""
+    """A profile's main result in a sentence, and the count of its verdicts."""
     judged = claims_under(copies)
     told = []
     for row in judged:
         if row["finding"] in MAIN:
             statement = re.sub(r"\bit\b", "power out of band", row["statement"], count=1)
             effect = re.sub(r", \d+ paths or more", "", row["text"])
-            told.append(f"{statement} (*{row['verdict']}*{verdicts.why(row)}: {effect})")
+            verdict = row["verdict"] + ", but it depends on the measure" * row["depends"]
+            told.append(f"{statement} (*{verdict}*{verdicts.why(row)}: {effect})")
     lines = []
     for which in ("verdict", "published_verdict"):
         count = collections.Counter(row[which] for row in judged if which in row)
@@ -64,8 +56,8 @@ def main_result(profile: str, copies: dict) -> str:
             ", ".join(f"{count[name]} {name}" for name in verdicts.VERDICTS if count[name])
         )
     depend = sum(row["depends"] for row in judged)
-    text = f"**Low frequencies first?** Under profile {profile}, {'; '.join(told)}.\n\n"
-    text += f"Of its {len(judged)} primary claims, by power out of band: {lines[0]}; "
+    text = f"- **Under profile {profile}**, {'; '.join(told)}."
+    text += f" Of {len(judged)} primary claims, by this study's measures: {lines[0]}; "
     return f"{text}{depend} depend on the measure. As published: {lines[1]}."
 
 
@@ -100,7 +92,7 @@ def index(readme: str, copies: dict[str, dict], links: Links) -> str:
     """The front page: the main result, its figure, three doors, the findings."""
     if not (table := TABLE.search(readme)):
         raise StudyError("site: README.md has no table of findings")
-    profile = leading(copies)
+    shown = [name for name, its in copies.items() if FIGURE in its]
     doors = [
         f":::{{container}} door\n**[For a {name}]({name}.md)**\n\n{words}\n:::"
         for name, words in DOORS.items()
@@ -113,8 +105,9 @@ def index(readme: str, copies: dict[str, dict], links: Links) -> str:
     text = [
         "# Spectral bias in practice",
         links.relinked(readme.split("\n\n")[1], "", "index"),
-        main_result(profile, copies[profile]),
-        main_figure(profile, copies[profile], links),
+        "**Low frequencies first?**",
+        "\n".join(main_result(profile, copies[profile]) for profile in shown),
+        main_figure(shown[-1], copies[shown[-1]], links),
         cards,
         "## Findings",
         links.relinked("\n\n".join(table.groups()), "", "index"),

@@ -18,11 +18,12 @@ MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
 LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
 ends all compared networks classify correctly. n: seeds, or conditions; q: after Benjamini and
 Hochberg over these claims. Variants: of the measures that could be tested (twelve, or three of a
-wave), how many are decided with the same sign. Negligible: not decided, and the 90 % interval
-lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a rank correlation,
-.3); a small but sure effect is decided. Intervals of rank correlations are bootstraps over
-conditions, their tests permutations: near 0 the two can differ."""
-MATRIX = "Effect of every primary claim by every measure: colour its sign and size, dot decided"
+wave), how many are decided with the same sign. Negligible: neither supported nor contradicted, and
+the 90 % interval lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a
+rank correlation, .3). Intervals of rank correlations are bootstraps over conditions, their tests
+permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in 03); hence
+intervals are over seeds. Accuracy has no published measure."""
+MATRIX = "Effect of each primary claim by measure, over a dose's whole range; dot: decided"
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
     "F2": "with training time, frequency rises between classes and falls within",
@@ -73,7 +74,7 @@ def budget(profile: str) -> list[str]:
     table = pd.DataFrame(table).T.replace({"core-minutes": {0: float("nan")}}).join(planned)
     table.loc["all"] = table.sum()
     table = table.round(1).map("{:g}".format).replace("nan", "")
-    text = ["## What training took", "", "A run counts once; minutes are of those timed.", ""]
+    text = ["## What training took", "", "A run counts once; core-minutes are of timed ones.", ""]
     text += [f"| notebook | {' | '.join(table)} |", "|---" * (1 + len(table.columns)) + "|"]
     return text + [f"| {' | '.join(row)} |" for row in table.itertuples()]
 

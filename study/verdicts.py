@@ -15,7 +15,7 @@ LEVEL = 0.05
 NEAR = (0.003, 0.32)
 NO_SIGN = 0.1  # a rank correlation below it may change its sign there
 VERDICTS = ("supported", "contradicted", "negligible", "inconclusive", "not testable")
-ALONE = ("as claimed", "against the claim", "negligible", "not decided", "not testable")
+ALONE = ("as claimed", "against the claim", "negligible", "inconclusive", "not testable")
 NOTE = (
     "Each claim is judged here by itself. The scoreboard's verdicts hold false discoveries at 5 % "
     "over all primary claims of a profile, and may leave open what is decided here."

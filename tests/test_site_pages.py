@@ -111,8 +111,10 @@ def test_main_result_is_that_of_the_claims(site, shipped):
     assert f"(*{rows['F1']['verdict']}*: {rows['F1']['text']})" in text
     judged = results.verdicts.judge(results.shipped("digits"))
     supported = sum(row["verdict"] == "supported" for row in judged)
-    assert f"{len(judged)} primary claims, by power out of band: {supported} supported" in text
+    assert f"{len(judged)} primary claims, by this study's measures: {supported} supported" in text
     assert "Under profile digits" in text
+    within = next(row for row in judged if (row["finding"], row["name"]) == ("F2", "within"))
+    assert within["depends"] == ("but it depends on the measure" in text)
 
 
 COLAB = """

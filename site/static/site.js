@@ -17,3 +17,13 @@ document.querySelectorAll("nav li > details > summary").forEach((summary) => {
   const page = summary.closest("li").querySelector("a");
   summary.setAttribute("aria-label", `Other profiles of ${page.textContent.trim()}`);
 });
+
+// A figure that is shown smaller than it is opens in its own size.
+document.querySelectorAll("article img").forEach((image) => {
+  if (image.closest("a") || image.closest(".touch")) return;
+  const link = document.createElement("a");
+  link.href = image.src;
+  link.title = "In its own size"; // it is called as the figure is
+  image.replaceWith(link);
+  link.append(image);
+});

@@ -208,7 +208,7 @@ def test_the_answer_in_words():
     [
         (effect(0.5, 0.03), "as claimed"),
         (effect(-0.5, 0.03), "against the claim"),
-        (effect(0.5, 0.3), "not decided"),
+        (effect(0.5, 0.3), "inconclusive"),
         (effect(0.01, 0.3, negligible=True), "negligible"),
         (effect(0.5, 0.03, reason="few"), "not testable"),
     ],
