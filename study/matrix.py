@@ -75,8 +75,7 @@ def figure(rows: list[dict], profile: str):
     words = [re.sub(r"_([124])$", r" above \1 f", name).replace("_", " ") for name in shown]
     ax.set_xticks(np.arange(len(shown)) + 0.5, words, rotation=45, ha="right", fontsize=8)
     ax.set_yticks(np.arange(len(claims)) + 0.5, claims, rotation=0, fontsize=9)
-    ax.set(
-        xlabel="", ylabel="", title=f"Primary claims by measure, profile {profile} (dot: decided)"
-    )
+    words = "effect over a dose's whole range (dot: decided)"
+    ax.set(xlabel="", ylabel="", title=f"Profile {profile}, primary claims by measure:\n{words}")
     ax.grid(visible=False)
     return fig
