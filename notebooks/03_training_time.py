@@ -464,9 +464,14 @@ print(verdicts.answer(claimed))
 
 # %% [markdown]
 # A mean may rest on few paths: `effective_paths` says on how many (all, if their power were equal).
-# And every seed draws its own pairs, but from the same test images: where these are few, as in a
-# small dataset, the intervals hold only a part of the spread over images, and a verdict is about
-# these images.
+# So the table of claims has the path in the middle, too, where it lies clear of its floor. Within
+# classes the two can part: most paths grow flat as a network gets sure, and a few, where it wavers,
+# grow so steep that the mean rises. "Frequency falls within classes" is then true of most paths and
+# not of the power. The median was added after CIFAR-10 had been seen; it decides nothing.
+#
+# Every seed draws its own pairs, but from the same test images: where these are few, as in a small
+# dataset, the intervals hold only a part of the spread over images, and a verdict is about these
+# images.
 #
 # Where softmax and logits disagree, the change is one of confidence: a sharper softmax has more
 # power out of band although the logits beneath it may be as smooth as before, or a saturated one

@@ -47,9 +47,7 @@ def zoo(
 
 
 def reproduce(
-    out: Annotated[Path, Option(help="folder: for a store and the notebooks of each setting")] = (
-        ROOT / "output" / "reproduce"
-    ),
+    out: Annotated[Path, Option(help="folder: of each setting")] = ROOT / "output" / "reproduce",
     write: Annotated[bool, Option("--write", help="renew results/reproduce.md")] = False,
 ) -> None:
     """Execute the default study under other threads and instruction sets; what differs."""
@@ -65,10 +63,7 @@ def figures(
     notebooks: Annotated[list[str] | None, Argument(help="names or first digits; or all")] = None,
     profile: Annotated[str, Option(help="a folder of params/")] = "digits",
     formats: Annotated[str, Option("--format", help="pdf, svg, png, joined by commas")] = "pdf",
-    width: Annotated[list[float], Option(help="inches: of a column or page; may be repeated")] = (
-        3.4,
-        7.0,
-    ),
+    width: Annotated[list[float], Option(help="inches; may be repeated")] = (3.4, 7.0),
     text: Annotated[float, Option(min=4, max=20, help="points: of labels")] = 7.0,
     out: Annotated[Path | None, Option(help="folder; output/<profile>/papers")] = None,
 ) -> None:

@@ -1,6 +1,7 @@
 """Claims: the primary ones, declared here before anything runs, and what was found of each."""
 
 import dataclasses
+import re
 from typing import NamedTuple
 
 import pandas as pd
@@ -65,8 +66,8 @@ class Claim:
     finding: F1 ... F11, or the notebook's own. name: which of the finding's primary claims, "" of a
     description. expected: >, < or !=, 0; of an exact one the inequality that its number meets or
     not. effect with text, in units that mean something: of the primary measure; published: the same
-    test of the paper's measure. variants: effects of the primary measure and its variants, by
-    column. decimals: of an exact number, how many are stable across processors."""
+    test of the paper's measure; median: of the median path. variants: effects of the primary
+    measure and its variants, by column. decimals: of an exact number, those that are stable."""
 
     finding: str
     name: str
@@ -78,11 +79,13 @@ class Claim:
     published_text: str = ""
     variants: dict[str, Effect] = dataclasses.field(default_factory=dict)
     decimals: int | None = None
+    median: Effect | None = None
+    median_text: str = ""
 
     def row(self) -> dict:
         """As plain values, for the scoreboard."""
         plain = {name: value for name, value in vars(self).items() if name != "variants"}
-        for part in ("effect", "published"):
+        for part in ("effect", "published", "median"):
             plain[part] = plain[part] and dataclasses.asdict(plain[part])
         short = {name: [one.estimate, one.p] for name, one in self.variants.items()}
         return plain | {"variants": short}
@@ -133,8 +136,10 @@ def over_paths(finding, summary, design: Design, prefix="", reason="", kinds=KIN
         few = f"{least} matched paths; a verdict needs {LEAST_PATHS}" if least < LEAST_PATHS else ""
         options, rows = {"reason": reason, "few": few}, without_floor(rows)
         claim = primary(finding, prefix + kind, design, rows, **options)
-        told = f"{claim.text}, {least} paths or more"
-        claimed.append(dataclasses.replace(claim, text=told))
+        median, words = design(rows, "power_median") if "power_median" in rows else (None, "")
+        told = {"text": f"{claim.text}, {least} paths or more", "median": median}
+        told["median_text"] = re.sub(r"(?<=\]) .*", "", words)
+        claimed.append(dataclasses.replace(claim, **told))
     return claimed
 
 
@@ -144,7 +149,7 @@ def without_floor(summary: pd.DataFrame) -> pd.DataFrame:
     for name in summary.filter(regex="^floor_").columns:
         power = name.replace("floor", "power")
         clear = summary[power] >= LEAST_OVER_FLOOR * summary[name]
-        for column in (power, name.replace("floor", "share")):
+        for column in {power, name.replace("floor", "share")} & {*summary}:
             cleared[column] = summary[column].where(clear)
     return summary.assign(**cleared)
 

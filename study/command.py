@@ -156,9 +156,7 @@ def claims(
 
 
 @app.command("runs")
-def list_runs(
-    as_json: Annotated[bool, Option("--json", help="a list of records")] = False,
-) -> None:
+def list_runs(as_json: Annotated[bool, Option("--json", help="as records")] = False) -> None:
     """What the run store holds."""
     from lib import runs
     from study import results

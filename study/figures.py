@@ -25,9 +25,7 @@ NARROWEST, WIDEST = 2.0, 20.0  # inches
 EMBEDDED = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "study", "savefig.dpi": 300}
 
 
-def write(
-    names: list[str], profile: str, formats: str, widths: list[float], text: float, out: Path
-) -> int:
+def write(names: list, profile: str, formats: str, widths: list, text: float, out: Path) -> int:
     """Execute notebooks under a profile and save what they show, as NOTEBOOK-NUMBER-WIDTHin.FORMAT
     in the folder out; how many files. formats: of FORMATS, joined by commas; widths: inches; text:
     points. Raises StudyError."""

@@ -21,8 +21,8 @@ Hochberg over these claims. Variants: of the measures that could be tested (twel
 wave), how many are decided with the same sign. Negligible: neither supported nor contradicted, and
 the 90 % interval lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a
 rank correlation, .3). Intervals of rank correlations are bootstraps over conditions, their tests
-permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in 03); hence
-intervals are over seeds. Accuracy has no published measure."""
+permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in 03): the
+path in the middle stands beside it, and decides nothing. Accuracy has no published measure."""
 MATRIX = "Effect of each primary claim by measure, over a dose's whole range; dot: decided"
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
@@ -45,13 +45,14 @@ def profile_page(profile: str, rows: list[dict]) -> str:
     about = itertools.takewhile(lambda line: line.startswith("#"), about)
     text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about)]
     text += [*summary.not_executed(rows), ""]
-    names = ("", "claim", "verdict", "effect [95 % interval]", "n", "q", "variants", "as published")
+    names = ["", "claim", "verdict", "effect [95 % interval]", "n", "q", "variants", "median path"]
+    names.append("as published")
     text += [f"![{MATRIX}](matrix.png)", "", f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in verdicts.judge(rows):
         agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
         numbers = [str(row["effect"]["n"]), f"{row['q']:.2g}".replace("nan", "")]
         told = [row["statement"], row["verdict"] + verdicts.why(row), row["text"]]
-        cells = [*told, *numbers, agree, ""]
+        cells = [*told, *numbers, agree, row.get("median_text", ""), ""]
         if row["published"]:
             cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
         text.append(f"| {row['finding']} | {' | '.join(cells)} |")
@@ -112,9 +113,7 @@ def pages() -> dict[Path, str]:
     readme, count = place.subn(lambda _: f"{table}\n", file.read_text())
     if count != 1:
         raise StudyError("README.md: needs <!-- findings --> and <!-- /findings --> once each")
-    texts = {
-        f"results/{name}/README.md": profile_page(name, rows) for name, rows in of_profile.items()
-    }
+    texts = {f"results/{one}/README.md": profile_page(one, its) for one, its in of_profile.items()}
     texts["results/README.md"] = summary.page(of_profile)
     return {file: readme} | {ROOT / name: text for name, text in texts.items()}
 

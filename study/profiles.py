@@ -102,9 +102,8 @@ def lineage(profile: str) -> list[str]:
         name = check(source, name, "str")
         if name in line:
             raise refusal(source, name, f"a profile that does not itself extend {line[0]}")
-        if name not in profile_names() and not (
-            "/" in name and os.path.isfile(_file(name, "common"))
-        ):
+        own = "/" in name and os.path.isfile(_file(name, "common"))
+        if name not in profile_names() and not own:
             accepted = f"{', '.join(profile_names())}, or a folder with a common.yaml, as PATH/NAME"
             raise refusal(source, name, accepted)
         line.insert(0, name)

@@ -13,7 +13,6 @@ import torch
 
 from lib import runs
 from lib.parameters import ROOT, StudyError, check_typed, hash_of, without_folders
-from study.claims import Claim
 
 MIME = "application/vnd.spectral-bias-study+json"
 
@@ -32,13 +31,11 @@ def commit() -> str:
     return described if Path(top).resolve() == ROOT else "unknown"
 
 
-def record(
-    claimed: list[Claim], trained_runs: list, namespace: dict, measured_on="", opened=()
-) -> None:
+def record(claimed: list, trained_runs: list, namespace: dict, measured_on="", opened=()) -> None:
     """The notebook's last cell: print what made it, leave claims and run keys in the notebook.
-    trained_runs: the runs.Run that it read; namespace: its globals(), for the parameters;
-    measured_on: the device, where nothing was trained; opened: the runs whose weights the notebook
-    reads itself, which `export` copies too."""
+    claimed: Claims; trained_runs: the runs.Run that it read; namespace: its globals(), for the
+    parameters; measured_on: the device, where nothing was trained; opened: the runs whose weights
+    the notebook reads itself, which `export` copies too."""
     from IPython.display import display
 
     if not claimed:

@@ -11,9 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-DECK = Path(__file__).with_name(
-    "deck"
-)  # the template; tex.json: TeX that matplotlib puts otherwise
+DECK = Path(__file__).with_name("deck")  # template; tex.json: TeX that matplotlib puts otherwise
 FORMULA = re.compile(r"(`[^`]*`)|\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)\$", re.DOTALL)
 
 

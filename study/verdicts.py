@@ -53,14 +53,11 @@ def judge(rows: list[dict]) -> list[dict]:
     ways (which of them are decided, upwards and downwards) and depends (both ways). q-values are
     over all the rows given, of variants over a claim's own."""
     chosen = [dict(row) for row in rows if row.get("name")]
-    for part, q_name, verdict_name in (
-        ("effect", "q", "verdict"),
-        ("published", "published_q", "published_verdict"),
-    ):
+    for part, of in (("effect", ""), ("published", "published_")):
         there = [row for row in chosen if row[part]]
         p = [math.nan if row[part]["reason"] else row[part]["p"] for row in there]
         for row, q in zip(there, false_discoveries(np.array(p, float)), strict=True):
-            row[q_name], row[verdict_name] = float(q), verdict(row[part], row["expected"], q)
+            row[f"{of}q"], row[f"{of}verdict"] = float(q), verdict(row[part], row["expected"], q)
     for row in chosen:
         estimates, p = np.array(list(row["variants"].values()) or np.empty((0, 2)), float).T
         decided, tested = np.sign(estimates) * (false_discoveries(p) <= LEVEL), np.isfinite(p).sum()
@@ -123,7 +120,8 @@ def table(claimed: list[Claim]) -> pd.DataFrame:
         if claim.name:
             found = next(judged)
             row |= {"by itself": alone(found), "variants": found["agreeing"]}
-            row |= {"p": f"{claim.effect.p:.2g}", "published": claim.published_text}
+            row |= {"p": f"{claim.effect.p:.2g}", "median path": claim.median_text}
+            row["published"] = claim.published_text
         rows.append(row | {"why not": claim.effect.reason})
     return pd.DataFrame(rows).set_index("finding").fillna("")
 

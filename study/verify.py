@@ -19,10 +19,8 @@ def committed(profile: str) -> pd.DataFrame:
     """The measures of results/<profile>: one row a run, protocol and kind of path."""
     file = ROOT / "results" / profile / "measures.parquet"
     if not file.is_file():
-        with_one = sorted(
-            path.parent.name for path in file.parent.parent.glob("*/measures.parquet")
-        )
-        raise refusal("profile", profile, f"one with measures: {', '.join(with_one)}")
+        held = sorted(one.parent.name for one in (ROOT / "results").glob("*/measures.parquet"))
+        raise refusal("profile", profile, f"one with measures: {', '.join(held)}")
     return pd.read_parquet(file)
 
 

@@ -25,10 +25,11 @@ def compare(networks: list[dict], measurements: list[Measurement]) -> pd.DataFra
     Columns: those of `networks`; condition; test_accuracy; included: False of conditions below 0.6
     of the best one's accuracy, which choose no paths and take part in no verdict (their own values
     are over those matched paths that they get right too); num_paths: the matched ones; of these
-    effective_paths, (sum)^2 / sum of squares, carry the primary measure's mean; hff, over all
-    paths; and over matched paths the means of changes (of the class), variation, and of each output
-    power, floor and share above each multiple of the cutoff; power_per_change; and jacobian_norm,
-    at images. Raises StudyError for no network."""
+    effective_paths, (sum)^2 / sum of squares, carry the primary measure's mean, and power_median,
+    floor_median are that and its floor of the median path; hff, over all paths; and over matched
+    paths the means of changes (of the class), variation, and of each output power, floor and share
+    above each multiple of the cutoff; power_per_change; and jacobian_norm, at images. Raises
+    StudyError for no network."""
     if not networks:
         raise StudyError("measure: got no network; accepted: at least one")
     table = pd.DataFrame(networks)
@@ -65,6 +66,8 @@ def _means(paths: pd.DataFrame, kind: str, chosen: np.ndarray) -> dict:
     counts = {"kind": kind, "num_paths": int(some.sum()), "hff": paths.loc[every, "hff"].mean()}
     power = paths.loc[some, PRIMARY].astype("float64")
     counts["effective_paths"] = power.sum() ** 2 / max((power**2).sum(), 1e-300)
+    floor = paths.loc[some, PRIMARY.replace("power", "floor")]
+    counts |= {"power_median": power.median(), "floor_median": floor.median()}
     return counts | means.to_dict()
 
 
@@ -72,21 +75,18 @@ def left_out(summary: pd.DataFrame, name: str) -> str:
     """A sentence that names the conditions, by column `name`, that are left out of the matched set;
     "" for none."""
     names = summary.loc[~summary["included"], name].drop_duplicates()
-    if names.empty:
-        return ""
     named = ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in names)
     least = f"{LEAST_ACCURACY:.0%} of the best one's accuracy"
-    return f"Left out of the matched paths, and of every verdict, as below {least}: {named}."
+    words = f"Left out of the matched paths, and of every verdict, as below {least}: {named}."
+    return words if named else ""
 
 
 def matched_counts(summary: pd.DataFrame) -> str:
     """How many paths were matched, in words."""
     parts = []
     for kind, rows in summary[summary["included"]].groupby("kind"):
-        least, most = rows["num_paths"].min(), rows["num_paths"].max()
-        parts.append(
-            f"{least} to {most} {kind} classes" if most > least else f"{least} {kind} classes"
-        )
+        counts = sorted({rows["num_paths"].min(), rows["num_paths"].max()})
+        parts.append(f"{' to '.join(map(str, counts))} {kind} classes")
     return f"Matched paths a seed: {', '.join(parts)}."
 
 

@@ -67,6 +67,17 @@ def test_networks_are_compared_where_all_of_them_are_right(network):
     assert summary["jacobian_norm"].eq(2).all()
 
 
+def test_the_path_in_the_middle_stands_beside_the_mean(network):
+    """One path of a thousand times the power moves the mean and not the median."""
+    summary = compared(network("++++++", power=(1, 2, 4, 1, 2, 2000)))
+    between, within = (by(summary, kind, "model").loc["one"] for kind in ("between", "within"))
+    assert between["power_median"] == within["power_median"] == 2
+    assert between["floor_median"] == within["floor_median"] == 0.002
+    assert within["power_softmax_1"] > 600
+    assert within["effective_paths"] == pytest.approx(1, abs=0.01)
+    assert between["effective_paths"] == pytest.approx(49 / 21)
+
+
 def test_seeds_have_matched_paths_of_their_own(network):
     summary = compared(
         network("+++---", model="one", seed=0),

@@ -66,6 +66,24 @@ def test_claims_about_paths_read_their_own_kind_and_columns():
         assert (claim.published, claim.published_text) == DOSE(rows, "hff")
 
 
+def test_the_median_path_is_told_and_decides_nothing():
+    """It falls where the mean rises; at its floor there is no estimate."""
+    summary = of_paths()
+    falls = summary[PRIMARY] ** -2.0
+    beside = summary.assign(power_median=falls, floor_median=falls / 100)
+    between, within = claims.over_paths("F4", beside, DOSE)
+    plain = claims.over_paths("F4", summary, DOSE)
+    assert [one.effect for one in (between, within)] == [one.effect for one in plain]
+    assert between.median.estimate == pytest.approx(-2 * between.effect.estimate)
+    assert re.fullmatch(r"x [\d.]+ \[[\d.]+, [\d.]+\]", between.median_text)
+    assert math.exp(between.median.estimate) < 1 < math.exp(within.median.estimate)
+    assert [one.median for one in plain] == [None, None]
+    floor = claims.over_paths("F4", beside.assign(floor_median=falls), DOSE)
+    assert [one.median_text for one in floor] == ["no estimate", "no estimate"]
+    assert all(math.isnan(one.median.estimate) for one in floor)
+    assert "median path" in verdicts.table([between]).columns
+
+
 def test_claims_may_be_of_one_kind_and_have_a_prefix():
     (claim,) = claims.over_paths("F10", of_paths(), DOSE, kinds=["within"])
     assert (claim.finding, claim.name) == ("F10", "within")

@@ -1,5 +1,9 @@
 """The texts made of claims: the scoreboard, the page of a profile, the README's table."""
 
+import dataclasses
+import json
+import math
+
 import nbformat
 import pytest
 
@@ -54,13 +58,13 @@ def test_claims_of_before_are_counted_and_nothing_more(rows):
     said = f"0 primary claims: none; {len(rows)} others, described or exact"
     assert results.lines(rows).splitlines()[-1] == said
     assert pages.findings_table({"one": rows}).count("\n") == 12
-    assert "|---|---|---|---|---|---|---|---|" in pages.profile_page("digits", rows)
+    assert "|---|---|---|---|---|---|---|---|---|" in pages.profile_page("digits", rows)
 
 
 def test_page_of_a_profile():
     """What profile it is, then a line a primary claim, then what the words mean."""
     rows = [
-        claim("F2", "between", YES, NO, variants=ODD),
+        claim("F2", "between", YES, NO, variants=ODD) | {"median_text": "x 0.1 [0.05, 0.2]"},
         claim("F2", "within", ONE_SEED, EVEN),
         claim("F1", "gain", NO),
         beside(),
@@ -80,6 +84,7 @@ def test_page_of_a_profile():
         "n",
         "q",
         "variants",
+        "median path",
         "as published",
     ]
     published = ("contradicted, x 2 [1.9, 2.1]", "negligible, x 2 [1.9, 2.1]")
@@ -92,11 +97,12 @@ def test_page_of_a_profile():
         "5",
         "0.001",
         depends,
+        "x 0.1 [0.05, 0.2]",
         published[0],
     ]
     why = "not testable (n = 1 seeds; a verdict needs 5)"
-    assert table[3] == ["F2", "within rises", why, effect, "1", "", "", published[1]]
-    assert table[4] == ["F1", "gain rises", "contradicted", effect, "5", "0.001", "", ""]
+    assert table[3] == ["F2", "within rises", why, effect, "1", "", "", "", published[1]]
+    assert table[4] == ["F1", "gain rises", "contradicted", effect, "5", "0.001", "", "", ""]
     assert len(table) == 5
     assert any('"It" is power out of band' in line for line in text)
 
@@ -185,6 +191,19 @@ def test_the_summary_names_claims_by_verdict_and_where_measures_part():
     assert "- Decided by both, in opposite ways: F2 between." in lines
     assert "- Decided as published, and not out of band: F2 within." in lines
     assert "- **Depends on the measure** (variants decided both ways): F4 between." in lines
+
+
+def test_the_summary_names_claims_that_rest_on_few_paths():
+    """Decided claims whose median path surely goes the other way; also as JSON holds them."""
+    medians = {"F2": NO, "F4": YES, "F5": OPEN, "F6": Effect(math.nan, n=5), "F3": None}
+    rows = [
+        claim(finding, "within") | {"median": median and dataclasses.asdict(median)}
+        for finding, median in medians.items()
+    ]
+    rows.append(claim("F10", "within", OPEN) | {"median": dataclasses.asdict(NO)})  # not decided
+    rows = json.loads(json.dumps(rows).replace("NaN", "null"))
+    line = "- **Rests on few paths** (the median path goes the other way): F2 within."
+    assert line in summary.of_profile("one", rows).splitlines()
 
 
 def test_the_summary_of_all_profiles_is_short():
