@@ -8,7 +8,7 @@ import nbformat
 from links import Links, toctree
 
 from lib.parameters import ROOT, StudyError
-from study import editions, verdicts
+from study import editions, summary, verdicts
 from study.copies import claims_of, images_in
 
 MAIN = ("F1", "F2")  # the findings of the front page's sentences
@@ -48,6 +48,8 @@ def main_result(profile: str, copies: dict) -> str:
             statement = re.sub(r"\bit\b", "power out of band", row["statement"], count=1)
             effect = re.sub(r", \d+ paths or more", "", row["text"])
             verdict = row["verdict"] + ", but it depends on the measure" * row["depends"]
+            few = ", but it rests on few paths: the median one goes the other way"
+            verdict += few * summary.rests_on_few(row)
             told.append(f"{statement} (*{verdict}*{verdicts.why(row)}: {effect})")
     lines = []
     for which in ("verdict", "published_verdict"):

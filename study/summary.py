@@ -51,7 +51,7 @@ def of_profile(profile: str, rows: list[dict]) -> str:
     parted = [row for row in sure if row["verdict"] in {*decided} - {row["published_verdict"]}]
     only = [row for row in sure if row["verdict"] not in decided]
     depends = [row for row in judged if row["depends"]]
-    of_few = [row for row in judged if row["verdict"] in decided and _median_parts(row)]
+    of_few = [row for row in judged if rests_on_few(row)]
     text = [f"## [{profile}]({profile}/README.md)", ""]
     text.append(f"- **As published** {_listed(published, 'published_verdict')}.")
     text.append(f"- **Out of band** {_listed(judged, 'verdict')}.")
@@ -62,10 +62,11 @@ def of_profile(profile: str, rows: list[dict]) -> str:
     return "\n".join([*text, *not_executed(rows), ""])
 
 
-def _median_parts(row: dict) -> bool:
-    """Whether the median path's effect is sure (p at most .05) and of the other sign."""
+def rests_on_few(row: dict) -> bool:
+    """Whether a claim is decided, and the median path's effect sure and of the other sign."""
     median = row.get("median") or {}
     sure = median.get("p") is not None and median["p"] <= verdicts.LEVEL
+    sure = sure and row["verdict"] in ("supported", "contradicted")
     return sure and verdicts.sign(median) == -verdicts.sign(row["effect"])
 
 

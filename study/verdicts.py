@@ -128,7 +128,7 @@ def table(claimed: list[Claim]) -> pd.DataFrame:
 
 def answer(claimed: list[Claim]) -> str:
     """The answer in words, of the primary claims: what each says by itself, which of its variants
-    are decided, and the same as it was published."""
+    are decided, the median path, and the same as it was published."""
     sentences = []
     for row in judge([claim.row() for claim in claimed]):
         text = f"{row['statement'][0].upper()}{row['statement'][1:]}: {alone(row)}{why(row)}"
@@ -136,6 +136,8 @@ def answer(claimed: list[Claim]) -> str:
         for way, names in zip(("upwards", "downwards"), row["ways"], strict=True):
             text += f" Variants decided {way}: {names}." * bool(names)
         text += " It depends on the measure." * row["depends"]
+        median = row["median_text"].replace("no estimate", "")
+        text += f" The median path: {median}." * bool(median)
         text += f" As published: {row['published_text']}." * bool(row["published"])
         sentences.append(text)
     return "\n\n".join([*sentences, NOTE] if sentences else [])
