@@ -14,6 +14,7 @@ from study.copies import executed_in, payload
 from study.places import put
 from study.results import DEPENDS
 
+FEW = "°"  # rests on few paths
 MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
 LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
 ends all compared networks classify correctly. n: seeds, or conditions; q: after Benjamini and
@@ -26,13 +27,13 @@ path in the middle stands beside it, and decides nothing. Accuracy has no publis
 MATRIX = "Effect of each primary claim by measure, over a dose's whole range; dot: decided"
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
-    "F2": "with training time, frequency rises between classes and falls within",
-    "F3": "larger and better networks learn high frequencies faster; the same trend",
+    "F2": "with training: higher between classes, lower within",
+    "F3": "larger networks fit high frequencies faster; better ones: the same",
     "F4": "more training examples: higher between classes, lower within",
     "F5": "weight decay shifts the spectrum, and delays high frequencies",
     "F6": "augmentations that raise accuracy: higher between, lower within",
     "F7": "self-distillation that raises accuracy: the same",
-    "F8": "the bias is towards the low frequencies prevalent in natural images",
+    "F8": "the bias is towards natural images' low frequencies",
     "F9": "augmentation with f and 1/f patterns moves function frequency",
     "F10": "the more diverse a class, the higher within it",
     "F11": "over all networks, the more accurate: higher between, lower within",
@@ -102,7 +103,8 @@ def findings_table(claims_of: dict[str, list[dict]]) -> str:
 def _marked(name: str, row: dict, which: str) -> str:
     if which not in row:
         return ""
-    return f"{name} {MARKS[row[which]]}{DEPENDS * (row['depends'] and which == 'verdict')}"
+    noted = DEPENDS * row["depends"] + FEW * summary.rests_on_few(row)
+    return f"{name} {MARKS[row[which]]}{noted * (which == 'verdict')}"
 
 
 def pages() -> dict[Path, str]:

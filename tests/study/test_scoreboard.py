@@ -120,6 +120,8 @@ def test_marks_of_a_finding():
     assert marks(*found) == ["between ✘; within ?", "between ✔; within ✘"]
     found = [claim("F2", "between", EVEN, ONE_SEED), claim("F2", "within", YES, YES, variants=ODD)]
     assert marks(*found) == ["between -; within ✔", "between 0; within ✔±"]
+    few = claim("F2", "within", YES, YES) | {"median": dataclasses.asdict(NO)}
+    assert marks(few) == ["within ✔", "within ✔°"]
     assert marks(beside()) == ["", ""]
 
 
