@@ -108,9 +108,7 @@ def run(
 
 @app.command()
 def measure(
-    model: Annotated[
-        str, Argument(help="torchvision:NAME, timm:NAME, zoo:KEY or an own one: mlp-3-128")
-    ],
+    model: Annotated[str, Argument(help="torchvision:NAME, timm:NAME, zoo:KEY or own: mlp-3-128")],
     data: Annotated[str, Option(help="folder:PATH, digits, cifar10, cifar100, svhn or npz:PATH")],
     weights: Annotated[str, Option(help="file: safetensors, or a plain state dict of torch")] = "",
     paths: Annotated[str, Option(help="name: kind of path between two images")] = "linear",

@@ -25,6 +25,9 @@ rank correlation, .3). Intervals of rank correlations are bootstraps over condit
 permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in 03): the
 path in the middle stands beside it, and decides nothing. Accuracy has no published measure."""
 MATRIX = "Effect of each primary claim by measure, over a dose's whole range; dot: decided"
+HEADS = (
+    "|  | claim | verdict | effect [95 % interval] | n | q | variants | median path | published |"
+)
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
     "F2": "with training: higher between classes, lower within",
@@ -46,9 +49,7 @@ def profile_page(profile: str, rows: list[dict]) -> str:
     about = itertools.takewhile(lambda line: line.startswith("#"), about)
     text = [f"# Results of profile {profile}", "", *(line.lstrip("# ") for line in about)]
     text += [*summary.not_executed(rows), ""]
-    names = ["", "claim", "verdict", "effect [95 % interval]", "n", "q", "variants", "median path"]
-    names.append("as published")
-    text += [f"![{MATRIX}](matrix.png)", "", f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    text += [f"![{MATRIX}](matrix.png)", "", HEADS, "|---" * (HEADS.count("|") - 1) + "|"]
     for row in verdicts.judge(rows):
         agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
         numbers = [str(row["effect"]["n"]), f"{row['q']:.2g}".replace("nan", "")]

@@ -84,6 +84,5 @@ def page(table: pd.DataFrame) -> str:
     text = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
     text += [f"| {' | '.join(map(str, row))} |" for row in table.itertuples(index=False)]
     missing = [setting for setting in SETTINGS if setting not in set(table["setting"])]
-    if missing:
-        text += ["", f"Not executed so far: {'; '.join(missing)}."]
+    text += ["", f"Not executed so far: {'; '.join(missing)}."] * bool(missing)
     return "\n".join([ABOUT, *text, ""])

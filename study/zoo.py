@@ -1,4 +1,4 @@
-"""The zoo: trained networks that came with the study, their weights rounded to float16, so that
+"""The zoo: trained networks that came with the study, their weights rounded to 16 bits, so that
 anyone can measure the same networks in a way of their own."""
 
 import math
@@ -15,6 +15,7 @@ from lib.parameters import ROOT, StudyError, refusal
 from study.places import create, put
 
 PREFIX = "zoo:"
+SCALE = "#scale"  # ends the name of a weight's scale
 MOST_PARAMETERS = 350_000  # of a network that is kept
 
 
@@ -53,7 +54,7 @@ def lines(rows: pd.DataFrame) -> str:
     about = rows.groupby("key").first().sort_values(["profile", "model", "condition", "seed"])
     for key, row in about.iterrows():
         numbers = [f"{rows[name].get((key, kind), math.nan):.3g}" for name, kind in names]
-        what = f"seed {row['seed']}, {row['augmentation']}, decay {row['weight_decay']:g}"
+        what = f"seed {row['seed']:.0f}, {row['augmentation']}, decay {row['weight_decay']:g}"
         cells = [PREFIX + key[:8], row["model"], f"{row['test_accuracy']:.3f}", *numbers, what]
         text.append(form.format(*cells))
     return "\n".join([*text, f"{len(about)} networks"])
@@ -70,6 +71,8 @@ def network(name: str, dataset: data.Dataset) -> nn.Module:
     with _tensors(known[keys[0]]) as tensors:
         names = [one for one in tensors.keys() if one.startswith(f"{keys[0]}/")]  # noqa: SIM118
         state = {one.partition("/")[2]: tensors.get_tensor(one).float() for one in names}
+    for name in [one for one in state if one.endswith(SCALE)]:
+        state[name.removesuffix(SCALE)] *= state.pop(name)
     models.load_weights(model, state, name)
     return model.eval()
 
@@ -82,24 +85,25 @@ def collect(profile: str) -> int:
         raise refusal("profile", profile, "one folder of results/ with measures")
     rows = pd.read_parquet(place / "measures.parquet").drop_duplicates("key").set_index("key")
     states = {}
-    for run in runs.all_runs():
-        if run.key not in rows.index:
-            continue
+    for run in (one for one in runs.all_runs() if one.key in rows.index):
         weights = run.weights(int(rows.at[run.key, "epoch"]))
         if sum(tensor.numel() for tensor in weights.values()) > MOST_PARAMETERS:
             continue
-        small = {f"{run.key}/{name}": _rounded(name, tensor) for name, tensor in weights.items()}
+        rounded = [_rounded(name, tensor) for name, tensor in weights.items()]
+        small = {f"{run.key}/{name}": tensor for one in rounded for name, tensor in one.items()}
         states.setdefault(rows.at[run.key, "model"], {}).update(small)
     create(place / "zoo")
-    for model, state in states.items():
-        file = place / "zoo" / f"{model}.safetensors"
+    made = {place / "zoo" / f"{model}.safetensors": state for model, state in states.items()}
+    for file, state in made.items():
         put(file, lambda f, state=state: safetensors.torch.save_file(state, f))
-    for file in (place / "zoo").glob("*.safetensors"):
-        if file.stem not in states:
-            file.unlink()
+    for file in {*(place / "zoo").iterdir()} - {*made}:
+        file.unlink()
     return len({name.partition("/")[0] for state in states.values() for name in state})
 
 
-def _rounded(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """Weights in float16; the statistics of batch norm, which may be larger, as they are."""
-    return tensor if "running_" in name or not tensor.is_floating_point() else tensor.half()
+def _rounded(name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Weights as int16 with a scale an output, finer than float16 of most; vectors as they are."""
+    if tensor.ndim < 2:
+        return {name: tensor}
+    scale = tensor.abs().amax(tuple(range(1, tensor.ndim)), keepdim=True).clamp_min(1e-30) / 32767
+    return {name: (tensor / scale).round().to(torch.int16), f"{name}{SCALE}": scale}

@@ -85,7 +85,7 @@ def test_page_of_a_profile():
         "q",
         "variants",
         "median path",
-        "as published",
+        "published",
     ]
     published = ("contradicted, x 2 [1.9, 2.1]", "negligible, x 2 [1.9, 2.1]")
     depends = "2/3, depends on the measure"
