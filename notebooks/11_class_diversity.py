@@ -129,9 +129,12 @@ own = ["seed", "size", "kind", "included"]
 
 
 def by_size(paths: pd.DataFrame) -> pd.DataFrame:
-    """A row a seed and size of label: means over correct paths, of HFF over all; num_paths."""
+    """A row a seed and size of label: means over correct paths (and the median of the power), of
+    HFF over all; num_paths."""
     every, correct = paths.groupby(own), paths[paths["correct"]].groupby(own)
     means = correct.mean().reindex(every.size().index)
+    for name in ("power", "floor"):
+        means[f"{name}_median"] = correct[f"{name}_softmax_1"].median()
     counts = correct.size().reindex(means.index, fill_value=0)
     return means.assign(num_paths=counts, hff=every["hff"].mean()).reset_index()
 
