@@ -239,7 +239,7 @@ without = pd.concat(ranks[measure.PRIMARY], axis=1).isna().sum(axis=1).rename("n
 correct = tested[tested["correct"]].groupby(["label", "network"]).size()
 fewest = correct.unstack(fill_value=0).min(axis=1).reindex(diverse.index, fill_value=0)
 named = [str(label) for label in diverse.index]
-if classes == 1000:  # ImageNet-1k's, by the first of their names
+if classes == 1000:
     named = [ImageNetInfo().index_to_description(label).split(",")[0] for label in diverse.index]
 diverse.insert(0, "class", named)
 diverse.join([fewest.rename("fewest correct paths"), without]).round(2)
