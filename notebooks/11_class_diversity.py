@@ -128,6 +128,7 @@ within, spreads = pd.concat(within, ignore_index=True), pd.concat(spreads, ignor
 own = ["seed", "size", "kind", "included"]
 
 
+# %%
 def by_size(paths: pd.DataFrame) -> pd.DataFrame:
     """A row a seed and size of label: means over correct paths (and the median of the power), of
     HFF over all; num_paths."""

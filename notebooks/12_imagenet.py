@@ -270,6 +270,17 @@ diverse.join([fewest.rename("fewest correct paths"), without]).round(2)
 #
 # </details>
 
+
+# %%
+def name_points(ax, kind: str, column: str) -> None:
+    """The names of the first twenty classes, each beside its point, towards the middle."""
+    for called, *place in diverse[["class", kind, column]][:20].itertuples(index=False):
+        right = place[0] > diverse[kind].agg(["min", "max"]).mean()
+        options = {"ha": "right" if right else "left", "textcoords": "offset points"}
+        options |= {"fontsize": 8, "color": "dimgray"}
+        ax.annotate(called, place, (-4 if right else 4, 3), **options)
+
+
 # %% tags=["slide"]
 labels = {"hff": "HFF, all paths", measure.PRIMARY: "power out of band, softmax"}
 shape, num_tested = (len(labels), len(diversity.DIVERSITIES)), tested["network"].nunique()
@@ -277,11 +288,7 @@ figure, axes = plots.plt.subplots(*shape, figsize=(15, 7), sharex="col", sharey=
 for line, (column, label) in zip(axes, labels.items(), strict=True):
     for ax, (kind, title) in zip(line, diversity.DIVERSITIES.items(), strict=True):
         plots.sns.scatterplot(diverse, x=kind, y=column, color="C1", ax=ax)
-        for called, *place in diverse[["class", kind, column]][:20].itertuples(index=False):
-            right = place[0] > diverse[kind].agg(["min", "max"]).mean()  # its name is on the left
-            options = {"ha": "right" if right else "left", "textcoords": "offset points"}
-            options |= {"fontsize": 8, "color": "dimgray"}
-            ax.annotate(called, place, (-4 if right else 4, 3), **options)
+        name_points(ax, kind, column)
         rho = stats.rank_test(diverse[kind], diverse[column]).estimate
         ax.set(xlabel=title, ylabel=f"{label}\n(mean rank over {num_tested} networks)")
         ax.set_title(f"rho {rho:.2f}", fontsize="small")
