@@ -3,6 +3,7 @@
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+RESULTS = [page.parent.name for page in HERE.parent.glob("results/*/README.md")]
 
 project = "Spectral bias in practice"
 author = "The spectral-bias study's authors"
@@ -37,6 +38,6 @@ html_theme_options = {
     # pages of wide tables have the whole width
     "secondary_sidebar_items": {
         "**": ["page-toc"],
-        **{name: [] for name in ("index", "results", "digits", "cifar10-cpu")},
+        **{name: [] for name in ("index", "results", *RESULTS)},
     },
 }

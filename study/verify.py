@@ -69,8 +69,7 @@ def _protocol(row: pd.Series) -> measure.Protocol:
 
 def deviations(table: pd.DataFrame, anew: pd.DataFrame) -> pd.DataFrame:
     """One row a measure and kind of path: how far runs in `anew` lie from their rows at most, in
-    standard deviations over seeds (of its logarithm, the median over the conditions of `table`);
-    of class changes one class that comes or goes on one path, the least there is, is no move."""
+    standard deviations over seeds (of its logarithm, the median over the conditions of `table`)."""
     names, rows = ["key", "kind", "spacing", "cutoff"], []
     both = anew.merge(table, on=names, suffixes=("_anew", ""), validate="one_to_one")
     for kind, own in table.groupby("kind"):
@@ -80,8 +79,6 @@ def deviations(table: pd.DataFrame, anew: pd.DataFrame) -> pd.DataFrame:
             pair = both.loc[both["kind"] == kind, [f"{name}_anew", name]]
             moved = np.log(pair.where(pair > 0)).diff(axis=1).iloc[:, 1].abs()
             same = np.isclose(*pair.to_numpy(float).T, rtol=1e-6, atol=0, equal_nan=True)
-            of_count = pair.diff(axis=1).iloc[:, 1].abs() * both.loc[pair.index, "num_paths"]
-            same |= (name == "changes") & (of_count < 2.5).to_numpy()
             far = (moved / spread).where(~same, 0.0)
             rows.append((name, kind, spread, float(far.fillna(np.inf).max())))
     return pd.DataFrame(rows, columns=["measure", "kind", "spread", "deviation"])
