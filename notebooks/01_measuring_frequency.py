@@ -34,7 +34,8 @@
 # **What the paper reports.** Walk in a straight line from one test image to another and watch the
 # network's softmax $p(t)$ at points $t = 0, \Delta, 2\Delta, \dots$ ($\Delta$ in nu: one nu is one
 # unit of L2 norm in normalised pixels). The published summary of a path is the high-frequency
-# fraction of its discrete Fourier transform $\hat p(k)$ with $K$ bins:
+# fraction of its discrete Fourier transform $\hat p(k)$ with $K$ bins; the paper has none, its
+# first author gave this one in *Models Out of Line* (NeurIPS 2022):
 #
 # $$\text{HFF} = \frac{\sum_{k = \lceil K/10 \rceil}^{K-2} M(k)}{\sum_{k = 0}^{K-1} M(k)}, \qquad
 #   M(k) = \operatorname{mean}_c |\hat p_c(k)| .$$

@@ -220,7 +220,7 @@ figure.tight_layout()
 print(measure.matched_counts(summary))
 print(measure.left_out(summary, "epoch"))
 compared = summary[summary["included"]]
-first, last = compared["epoch"].min(), compared["epoch"].max()
+first, last = int(compared["epoch"].min()), int(compared["epoch"].max())
 print(f"First checkpoint of the claims: epoch {first}; last: epoch {last}.")
 
 # %%
@@ -246,10 +246,11 @@ ax = plots.over_seeds(history, "epoch", "test_accuracy", marker="", **labels)
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer, for after the figure</summary>
 #
-# HFF between classes can hardly move: there is one transition from the start, and HFF gives about
+# HFF between classes can hardly move: there is a transition from the start, and HFF gives about
 # the same for any. HFF within classes falls as accuracy rises, because paths with a wrong end count
-# most in it. The power between classes can rise without a new transition, as the softmax sharpens.
-# Within, over matched paths, wrong ends are gone from the start. What is left can go either way: a
+# most in it and grow few, and because a softmax that grows sure of one class all along has less of
+# it. The power between classes can rise without a new transition, as the softmax sharpens. Within,
+# over matched paths, wrong ends are gone from the start. What is left can go either way: a
 # softmax that is sure along the whole path is flat, and its power falls (saturation); one that is
 # not yet sure grows steeper wherever it wavers, and its power rises. If you predicted the same for
 # both measures, ask what each would do of a network that only grows more confident.
@@ -355,9 +356,11 @@ table.map("{:.3g}".format)
 # A straight line leaves the data: its middle has a smaller norm than either end. Controls, for the
 # last epoch: along the sphere (slerp); through the amplitudes or the phases of the low image
 # frequencies; and as far in a random direction, which ends in no image, so that its two kinds
-# differ only in length and in which starts are matched. A path shorter than two periods of the
-# cutoff can't resolve it. So first, how long are the paths of each kind? Then the first few seeds'
-# networks, no more than a test needs.
+# differ only in length and in which starts are matched. If power rises along these as well,
+# training may roughen the function wherever no data is, and that is a rival to everything said of
+# straight lines. A path shorter than two periods of the cutoff can't resolve it. So first, how long
+# are the paths of each kind? Then the first few seeds' networks, no more than a test needs, at the
+# first and the last checkpoint of the claims.
 
 # %%
 drawn = {"between": measure.between_class_pairs, "within": measure.within_class_pairs}
@@ -383,14 +386,15 @@ some, along = configs[: stats.LEAST_SEEDS], {}
 for path in every_path:
     try:
         other = dataclasses.replace(protocol, path=path)
-        along[path] = measure.sweep(some, other, device).assign(path=path)
+        along[path] = measure.sweep(some, other, device, sorted({first, last})).assign(path=path)
         print(f"{path}. {measure.matched_counts(along[path])}")
     except StudyError as error:
         long_enough = lengths[lengths["path"] == path]["length"] >= protocol.shortest
         print(f"{path}: can't be measured, {long_enough.mean():.0%} are long enough. {error}")
 
 # %%
-control = claims.without_floor(pd.concat(along.values(), ignore_index=True))
+every_kind = claims.without_floor(pd.concat(along.values(), ignore_index=True))
+control = every_kind[every_kind["epoch"] == last]
 options = {"x": "path", "hue": "kind", "palette": plots.KIND_COLOURS, "linestyle": "none"}
 options |= {"dodge": 0.2, "errorbar": ("pi", 100)}
 ax = sns.pointplot(control, y="power_softmax_1", **options)
@@ -405,8 +409,8 @@ legend = ax.legend(title="path", **plots.SMALL, **plots.BESIDE)
 # ## Claims
 #
 # The verdict takes the softmax along straight lines, from the first checkpoint to the last: one
-# ratio a seed, its interval Student's over seeds. Described beside it: the same of the logits, and
-# the last epoch along the other paths against straight lines.
+# ratio a seed, its interval Student's over seeds. Described beside it: the same of the logits;
+# along the other paths, over training and, at the last epoch, against straight lines.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -420,6 +424,9 @@ for kind in measure.KINDS:
 for path in list(along)[1:]:
     against_linear = designs.against("path", path, "linear")
     for kind in measure.KINDS:
+        rows = every_kind[(every_kind["kind"] == kind) & (every_kind["path"] == path)]
+        statement = f"{kind} classes, over training, along {path}"
+        claimed.append(claims.described("F2", statement, *design(rows, measure.PRIMARY)))
         rows = control[control["kind"] == kind]
         statement = f"{kind} classes, at the last epoch, {path} against linear"
         tested = against_linear(rows, measure.PRIMARY)
@@ -447,6 +454,65 @@ for kind, softmax, logits in zip(measure.KINDS, claimed[:2], claimed[2:4], stric
         print(f"  {name} {text}; {answer}.")
 
 # %% [markdown]
+# ## Is it the measure, or the paths?
+#
+# The published verdict and the primary one differ in two things at once: the measure, and the paths
+# it is taken over. Here they are crossed. Every entry is a ratio of the last to the first
+# checkpoint of the claims, of the mean and of the median path (a geometric mean over seeds; none
+# where a seed's is not clear of its floor): over all paths, those whose ends are right at their own
+# epoch, those right at both, and the matched ones, right at every epoch that is compared. It
+# describes.
+
+
+# %%
+def choices(run):
+    """The paths of one run at the two checkpoints, and four choices among them, at either."""
+    used = [int(one) for one in sorted(compared["epoch"].unique())]
+    at = [measure.with_shares(measure.read_measurement(run, e, protocol).paths) for e in used]
+    right = np.array([paths["correct"] for paths in at])
+    every, both = np.full_like(right[0], True), right[0] & right[-1]
+    chosen = {"all": (every, every), "right at their own epoch": (right[0], right[-1])}
+    return at[0], at[-1], chosen | {"right at both": (both, both), "matched": (right.all(0),) * 2}
+
+
+# %%
+rows = []
+for seed, run in zip(seeds, trained, strict=True):
+    *at, chosen = choices(run)
+    for (words, its), kind, end in itertools.product(chosen.items(), measure.KINDS, (0, 1)):
+        some = at[end][its[end] & (at[end]["kind"] == kind)].drop(columns="kind")
+        own = {"kind": kind, "paths": words, "seed": seed, "end": end, "size": len(some)}
+        rows += [own | {"of": how} | dict(some.agg(how)) for how in ("mean", "median")]
+crossed = claims.without_floor(pd.DataFrame(rows))
+shown = [
+    "hff",
+    *(measure.column(of, out, 1) for out in measure.OUTPUTS for of in ("power", "share")),
+]
+by = ["kind", "paths", "of", "seed"]
+ends = [crossed[crossed["end"] == end].set_index(by)[shown] for end in (0, 1)]
+logs = np.log(ends[1] / ends[0]).groupby(by[:-1], sort=False)
+ratios = np.exp(logs.agg(lambda of_seeds: of_seeds.mean(skipna=False))).unstack("of")
+ratios.map("{:.2g}".format).replace("nan", "")
+
+# %% [markdown]
+# How many of the matched paths rise? And are they like the others? They are right at every
+# checkpoint, the first one too: images that are learned early.
+
+# %%
+rising = []
+for run in trained:
+    before, after, chosen = choices(run)
+    some = chosen["matched"][0]
+    rising.append((after[shown] > before[shown])[some].groupby(before["kind"][some]).mean())
+print("Share of the matched paths that rise, mean over seeds:")
+print(pd.concat(rising).groupby("kind").mean().round(2).to_string())
+at_end = crossed[(crossed["end"] == 1) & (crossed["of"] == "mean")]
+print(f"\nAt epoch {last}, over matched paths, and over all that are right there:")
+names = ["size", measure.PRIMARY, "changes"]
+some = at_end[at_end["paths"].isin(["matched", "right at their own epoch"])]
+print(some.groupby(["kind", "paths"])[names].mean().map("{:.3g}".format).to_string())
+
+# %% [markdown]
 # ## The answer
 
 # %% tags=["verdict", "slide"]
@@ -459,15 +525,18 @@ print(verdicts.answer(claimed))
 # transition away from the ends it is about 0.3, however steep, and of one that is sure of the same
 # class all along it is near 0. A softmax that wavers lies between. Within classes there is a
 # transition where the ends are classified differently, at least one of them wrongly: the rank
-# correlation of HFF within classes with the test error is printed below. Matched paths take such
-# paths away: the same images, all classified correctly at every epoch that is compared.
+# correlation of HFF within classes with the test error is printed below, over all epochs (where
+# time goes with both) and within each. But wrong ends are not all of it: where HFF falls over
+# matched paths as well, in the crossed table, it falls because the softmax grows flat. Then it is
+# the measure and not the choice of paths that makes the published verdict another one.
 
 # %% [markdown]
 # A mean may rest on few paths: `effective_paths` says on how many (all, if their power were equal).
 # So the table of claims has the path in the middle, too, where it lies clear of its floor. Within
-# classes the two can part: most paths grow flat as a network gets sure, and a few, where it wavers,
-# grow so steep that the mean rises. "Frequency falls within classes" is then true of most paths and
-# not of the power. The median was added after CIFAR-10 had been seen; it decides nothing.
+# classes the two can part, in the softmax's power: many paths grow flat as a network gets sure, and
+# a few, where it wavers, grow so steep that the mean rises. Whether the path in the middle falls
+# can hang on which paths are matched, and its share and its logits may rise all the same: flat is
+# not smooth. Median and crossed table were added after CIFAR-10 had been seen: they describe.
 #
 # Every seed draws its own pairs, but from the same test images: where these are few, as in a small
 # dataset, the intervals hold only a part of the spread over images, and a verdict is about these
@@ -482,8 +551,13 @@ print(verdicts.answer(claimed))
 of_within = summary[summary["kind"] == "within"]
 for name, rows in (("all", of_within), ("trained", of_within[of_within["epoch"] > 0])):
     rho = stats.rank_correlation(rows["hff"], 1 - rows["test_accuracy"])
+    by_epoch = [
+        stats.rank_correlation(one["hff"], 1 - one["test_accuracy"])
+        for _, one in rows.groupby("epoch")
+    ]
     print(
-        f"HFF within classes, with the test error: rho {rho:.2f} over {len(rows)} networks, {name}"
+        f"HFF within classes, with the test error: rho {rho:.2f} over {len(rows)} networks, {name};"
+        f" within an epoch {min(by_epoch):.2f} to {max(by_epoch):.2f}"
     )
 
 # %% [markdown]
@@ -584,9 +658,9 @@ print(groups.round(3))
 # Paths with a wrong end have a transition, and an HFF near that of any transition; the others have
 # a lower one: near 0 where the softmax is sure all along, as with digits, a fraction of the former
 # where it is not. So the mean HFF within classes is a mean of two numbers, weighted by how many
-# ends are wrong: as accuracy rises it falls towards the lower one, even if no path with correct
-# ends changes. That much of "it falls with training" says that accuracy rises, which nobody
-# doubted.
+# ends are wrong: as accuracy rises it falls towards the lower one. That much of "it falls with
+# training" says that accuracy rises, which nobody doubted. The rest, what correct paths do, is in
+# the crossed table above, in the row of matched paths.
 #
 # </details>
 

@@ -53,6 +53,8 @@
 # away. Here flip and crop act on the augmented image.
 
 # %%
+import itertools
+
 import numpy as np
 import pandas as pd
 
@@ -153,8 +155,10 @@ compared = summary[summary["included"]]
 # Mixup trains the network to be linear between images, and the line is in the basis: its power out
 # of band should be lower than that of others of its accuracy, between classes above all, and its
 # softmax is less sure. Within classes it may be the other way: a softmax that is less sure is less
-# flat. "None" tells what accuracy augmentation buys: where images are easy, it may lie among the
-# best, and the augmentations that destroy labels (a mirrored digit is no digit) below it.
+# flat. Which of the two it is, the table's logits tell: if only the softmax's power is low and that
+# of standardised logits is not, mixup made the network less sure, and no straighter. "None" tells
+# what accuracy augmentation buys: where images are easy, it may lie among the best, and the
+# augmentations that destroy labels (a mirrored digit is no digit) below it.
 #
 # </details>
 
@@ -166,6 +170,27 @@ table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 # %% tags=["slide"]
 title = f"One point an augmentation, its mean and range over {len(seeds)} seeds"
 axes = accuracy.against_accuracy(summary, "augmentation", cutoff, title)
+
+# %% [markdown]
+# A correlation sees "none" as one point of many. But it is the one that all others are made of, so
+# each is also set against it, at the same seed and along the same paths; and mixup against the
+# other augmentations. This describes, and decides nothing.
+
+# %%
+outputs = {"softmax": measure.PRIMARY, "logits": measure.column("power", "logits", 1)}
+by = ["kind", "augmentation", "seed"]
+powers = claims.without_floor(compared).set_index(by)[list(outputs.values())]
+if "none" in compared["augmentation"].to_numpy():
+    ratios = powers.div(powers.xs("none", level="augmentation")).drop("none", level="augmentation")
+    for (name, column), kind in itertools.product(outputs.items(), measure.KINDS):
+        ratio = ratios.loc[kind, column].dropna()
+        print(
+            f"{kind}, {name}: {(ratio < 1).sum()} of {len(ratio)} networks below that of none of "
+            f"their seed, x {ratio.min():.2g} to {ratio.max():.2g}"
+        )
+means = compared.groupby(["kind", "mixes", "augmentation"])[list(outputs.values())].mean()
+means = means.drop("none", level="augmentation", errors="ignore")
+means.groupby(["kind", "mixes"]).agg(["min", "max"]).map("{:.2g}".format)
 
 # %% [markdown]
 # Is mixup one of many, or apart? The spectra along the paths, the power above f:
@@ -223,7 +248,10 @@ for kind, rows in compared.groupby("kind"):
 # its power. Compare with the logits in the table, and with the column "variants".
 #
 # Augmentations of equal accuracy are ranked by noise, and the correlation is over the augmentations
-# that somebody chose: another list is another population.
+# that somebody chose: another list is another population. It also says nothing about augmentation
+# as such: if every one lies below "none", as the counts above may show, then to augment lowers
+# frequency, of either kind, whatever the order among augmentations is. Where they raise accuracy,
+# too, that is against the paper's sentence between classes, though no test of it was declared.
 
 # %% [markdown]
 # ## Exercises

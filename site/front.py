@@ -48,8 +48,8 @@ def main_result(profile: str, copies: dict) -> str:
             statement = re.sub(r"\bit\b", "power out of band", row["statement"], count=1)
             effect = re.sub(r", \d+ paths or more", "", row["text"])
             verdict = row["verdict"] + ", but it depends on the measure" * row["depends"]
-            few = ", but it rests on few paths: the median one goes the other way"
-            verdict += few * summary.rests_on_few(row)
+            parts = ", but the median path goes the other way"
+            verdict += parts * summary.median_parts(row)
             told.append(f"{statement} (*{verdict}*{verdicts.why(row)}: {effect})")
     lines = []
     for which in ("verdict", "published_verdict"):

@@ -1,4 +1,4 @@
-"""Claims: the primary ones, declared here before anything runs, and what was found of each."""
+"""Claims: the primary ones, declared here before they are tested, and what was found of each."""
 
 import dataclasses
 import re

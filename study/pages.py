@@ -14,7 +14,7 @@ from study.copies import executed_in, payload
 from study.places import put
 from study.results import DEPENDS
 
-FEW = "°"  # rests on few paths
+MEDIAN = "°"  # the median path goes the other way
 MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
 LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
 ends all compared networks classify correctly. n: seeds, or conditions; q: after Benjamini and
@@ -23,7 +23,8 @@ wave), how many are decided with the same sign. Negligible: neither supported no
 the 90 % interval lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a
 rank correlation, .3). Intervals of rank correlations are bootstraps over conditions, their tests
 permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in 03): the
-path in the middle stands beside it, and decides nothing. Accuracy has no published measure."""
+path in the middle stands beside it, and decides nothing. Published, of paths: HFF, from the first
+author's *Models Out of Line* (2022). Accuracy has no published measure."""
 MATRIX = "Effect of each primary claim by measure, over a dose's whole range; dot: decided"
 HEADS = (
     "|  | claim | verdict | effect [95 % interval] | n | q | variants | median path | published |"
@@ -75,7 +76,7 @@ def budget(profile: str) -> list[str]:
         return []
     planned = pd.read_csv(file, index_col="notebook").add_prefix("planned ")
     table = pd.DataFrame(table).T.replace({"core-minutes": {0: float("nan")}}).join(planned)
-    table.loc["all"] = table.sum()
+    table.loc["all"] = table[["runs", "timed", "core-minutes"]].sum()
     table = table.round(1).map("{:g}".format).replace("nan", "")
     text = ["## What training took", "", "A run counts once; core-minutes are of timed ones.", ""]
     text += [f"| notebook | {' | '.join(table)} |", "|---" * (1 + len(table.columns)) + "|"]
@@ -104,7 +105,7 @@ def findings_table(claims_of: dict[str, list[dict]]) -> str:
 def _marked(name: str, row: dict, which: str) -> str:
     if which not in row:
         return ""
-    noted = DEPENDS * row["depends"] + FEW * summary.rests_on_few(row)
+    noted = DEPENDS * row["depends"] + MEDIAN * summary.median_parts(row)
     return f"{name} {MARKS[row[which]]}{noted * (which == 'verdict')}"
 
 

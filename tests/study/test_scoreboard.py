@@ -195,7 +195,7 @@ def test_the_summary_names_claims_by_verdict_and_where_measures_part():
     assert "- **Depends on the measure** (variants decided both ways): F4 between." in lines
 
 
-def test_the_summary_names_claims_that_rest_on_few_paths():
+def test_the_summary_names_claims_whose_median_path_parts_from_the_mean():
     """Decided claims whose median path surely goes the other way; also as JSON holds them."""
     medians = {"F2": NO, "F4": YES, "F5": OPEN, "F6": Effect(math.nan, n=5), "F3": None}
     rows = [
@@ -204,7 +204,7 @@ def test_the_summary_names_claims_that_rest_on_few_paths():
     ]
     rows.append(claim("F10", "within", OPEN) | {"median": dataclasses.asdict(NO)})  # not decided
     rows = json.loads(json.dumps(rows).replace("NaN", "null"))
-    line = "- **Rests on few paths** (the median path goes the other way): F2 within."
+    line = "- **Mean and median path part** (of the softmax's power): F2 within."
     assert line in summary.of_profile("one", rows).splitlines()
 
 
