@@ -538,6 +538,13 @@ print(verdicts.answer(claimed))
 # can hang on which paths are matched, and its share and its logits may rise all the same: flat is
 # not smooth. Median and crossed table were added after CIFAR-10 had been seen: they describe.
 #
+# A random direction ends in no image and in no class. If power rises along it as much as along the
+# lines between images, or more (the claims' table tells), training roughens the function off the
+# data, and lines between images, whose middles lie off the data as well, may show no more than
+# that: a rise within classes then need not be about classes at all. What could tell them apart is a
+# path that stays where images are; none here does for sure.
+
+# %% [markdown]
 # Every seed draws its own pairs, but from the same test images: where these are few, as in a small
 # dataset, the intervals hold only a part of the spread over images, and a verdict is about these
 # images.

@@ -23,8 +23,7 @@ wave), how many are decided with the same sign. Negligible: neither supported no
 the 90 % interval lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a
 rank correlation, .3). Intervals of rank correlations are bootstraps over conditions, their tests
 permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in 03): the
-path in the middle stands beside it, and decides nothing. Published, of paths: HFF, from the first
-author's *Models Out of Line* (2022). Accuracy has no published measure."""
+path in the middle stands beside it, and decides nothing. Accuracy has no published measure."""
 MATRIX = "Effect of each primary claim by measure, over a dose's whole range; dot: decided"
 HEADS = (
     "|  | claim | verdict | effect [95 % interval] | n | q | variants | median path | published |"
