@@ -7,7 +7,7 @@ import math
 import nbformat
 import pytest
 
-from lib.measure import VARIANTS
+from lib.measure import KINDS, VARIANTS
 from lib.stats import Effect
 from study import pages, results, summary
 from study.claims import PRIMARIES, Claim, described
@@ -191,7 +191,6 @@ def test_the_summary_names_claims_by_verdict_and_where_measures_part():
     own += "; 1 inconclusive (F2 within); 1 not testable (F4 within)"
     assert f"- **Out of band** {own}." in lines
     assert "- Decided by both, in opposite ways: F2 between." in lines
-    assert "- Decided as published, and not out of band: F2 within." in lines
     assert "- **Depends on the measure** (variants decided both ways): F4 between." in lines
 
 
@@ -205,6 +204,17 @@ def test_the_summary_names_claims_whose_median_path_parts_from_the_mean():
     rows.append(claim("F10", "within", OPEN) | {"median": dataclasses.asdict(NO)})  # not decided
     rows = json.loads(json.dumps(rows).replace("NaN", "null"))
     line = "- **Mean and median path part** (of the softmax's power): F2 within."
+    assert line in summary.of_profile("one", rows).splitlines()
+
+
+def test_the_summary_tells_f2_along_random_directions():
+    """From what 03 describes of it, the ratio and its interval, either kind."""
+    rows = [claim("F2", "between"), claim("F2", "within")]
+    assert "random directions" not in summary.of_profile("one", rows)
+    for row, kind, factor in zip(rows, KINDS, (60, 52), strict=True):
+        row["statement"] = f"{kind} classes, over training, along random_direction"
+        row["text"] = f"x {factor} [30, 95] from epoch 1 to 20"
+    line = "- F2 along random directions: between x 60 [30, 95]; within x 52 [30, 95]."
     assert line in summary.of_profile("one", rows).splitlines()
 
 
@@ -240,5 +250,5 @@ def test_a_run_is_counted_under_the_first_notebook_that_reads_it(monkeypatch, tm
         "| 02_a | 2 | 2 | 1.8 | 3 | 5 |",
         "| 03_b | 2 | 1 | 2 |  |  |",
         "| 05_d | 1 | 0 |  |  |  |",
-        "| all | 5 | 3 | 3.8 | 3 | 5 |",
+        "| all | 5 | 3 | 3.8 |  |  |",
     ]
