@@ -182,12 +182,29 @@ pd.DataFrame(classes | columns).round(2)
 # the range from the 1st to the 99th percentile of the test images. Below one period a wave is
 # close to a constant shift of the labels, confounded with whatever else goes with the norm: such a
 # wave is shown and takes no part in the verdict.
+#
+# Training sees augmented images, whose norms may range otherwise (a crop with a border of zeros is
+# shorter). So the plan has their periods, too, and what a network would gain on the test images if
+# it had fitted the wave of its training images exactly: 1 where the mean of the wave is the same on
+# both. Where that falls with $f$, a part of the slope is no bias.
 
 # %%
 common = TrainingConfig.fields_in(parameters)
 plan = pd.DataFrame({"frequency": frequencies}).assign(seeds=len(seeds))
 plan["periods"] = plan["frequency"] * (high - low)
 plan["in the verdict"] = plan["periods"] >= 1
+
+pixels, steps = (
+    images.x_train[:2000],
+    data.Pipeline(augmentation if wave_on == "augmented" else "none"),
+)
+one_hot = torch.eye(images.num_classes)[images.y_train[:2000]]
+seen = images.normalize(steps.raw(pixels)).float()
+seen, _ = steps.normalized(seen, one_hot, torch.Generator().manual_seed(0))
+reach = np.ptp(np.percentile(argument("radial", seen), [1, 99]))
+plan["periods in training"] = plan["frequency"] * reach
+made = [wave("radial", frequency, images.image_shape) for frequency in frequencies]
+plan["gain of an exact fit"] = [float(s(normalized).mean() / s(seen).mean()) for s in made]
 plan.round(2)
 
 # %%
@@ -225,9 +242,10 @@ fits, nulls = measure.fitting(waves), measure.null(waves)
 #
 # With a bias towards low frequencies the slow waves leave the band first and climb highest, the
 # faster ones later and less, and the fastest may stay inside to the end: the network then treats
-# their noise as if it were even. A network without the bias would lift all curves together, since
-# every wave disturbs the labels by the same amount. A curve inside the band is no proof that a wave
-# can't be learned, only that it was not, in this time.
+# their noise as if it were even. A network without the bias would lift all curves together, each to
+# the gain of an exact fit in the plan above, which is about 1 for all but the slowest waves. A
+# curve inside the band is no proof that a wave can't be learned, only that it was not, in this
+# time.
 #
 # </details>
 

@@ -238,7 +238,9 @@ print(verdicts.answer(claimed))
 # on what goes with better accuracy.
 #
 # A student at $\alpha = 0$ sees no true label at all, only its teacher's softmax on the training
-# images. A teacher that fits these perfectly has nothing to add to their labels.
+# images. A teacher that fits these perfectly has nothing to add to their labels. And a teacher that
+# is as sure of its training images as of others hands on labels that are soft, and no more: labels
+# smoothed as much without any teacher would be the control for that, which is not trained here.
 
 # %% [markdown]
 # ## Exercises

@@ -44,7 +44,9 @@
 # ([notebook 02](02_noise_fitting.ipynb)) fall with the radius? One slope on $\ln(\text{radius})$ a
 # seed.
 #
-# Equal periods are not equal in everything: where images reach less far, the wave has to be faster
+# The periods are those of the test images; an augmentation that shifts images turns the phase of a
+# wave along a Fourier direction, so none is used where that matters. Equal periods are not equal in
+# everything: where images reach less far, the wave has to be faster
 # per nu. So there is a second explanation of whatever is found: not the image's frequency but the
 # function's. To tell them apart, the waves are learned once more on images that are *whitened*:
 # stretched along the directions, so that they spread equally along all of them.
@@ -75,6 +77,7 @@ seeds: list[int] = [0, 1, 2, 3, 4]  # seed: one replication each
 radii: list[int] = [1, 2, 3]  # cycles/image: spatial frequency of the directions
 periods: float = 2.0  # periods: of the waves, across the 1-99 % range along their directions
 whiten: bool = True  # switch: learn the waves on whitened images, too
+others: bool = True  # switch: learn those of mixed directions and equal cycles, described only
 amplitude: float = 0.4  # share of the label: batch mean of the smoothing
 heat_norm: float = 2.0  # nu: length of the perturbations in the heat map of sensitivity
 heat_images: int = 200  # images: perturbed for the heat map
@@ -172,9 +175,9 @@ title = figure.suptitle("A test image", y=1.02)
 # %% [markdown]
 # ## The experiment
 #
-# The waves of equal periods, on both sets of images. Then, on the images as they are and only for
-# description: waves of equal periods along the mixed directions; and waves of equal cycles per nu,
-# the slowest of them with one period, along one direction of each radius.
+# The waves of equal periods, on both sets of images. Then, where `others` is on, on the images as
+# they are and only for description: waves of equal periods along the mixed directions; and waves of
+# equal cycles per nu, the slowest of them with one period, along one direction of each radius.
 
 # %%
 rows = [
@@ -182,9 +185,10 @@ rows = [
     for experiment, one in loaded.items()
     for name in directions
 ]
-rows += [("mixed", name, periods / reach(images, name)) for name in mixed]
-slowest = min(reach(images, name) for name in directions)
-rows += [("equal cycles", name, np.ceil(1000 / slowest) / 1000) for name in list(directions)[::2]]
+if others:
+    rows += [("mixed", name, periods / reach(images, name)) for name in mixed]
+    least = np.ceil(1000 / min(reach(images, name) for name in directions)) / 1000
+    rows += [("equal cycles", name, least) for name in list(directions)[::2]]
 plan = pd.DataFrame(rows, columns=["experiment", "wave", "frequency"])
 plan["frequency"] = plan["frequency"].map("{:.4g}".format).astype(float)
 plan["radius"] = plan["wave"].map(directions)
@@ -301,48 +305,57 @@ legend = ax.legend(**plots.BESIDE, **plots.SMALL)
 # in phase; their spectra, summed over the basis images of each radius, tell them apart.
 
 # %%
-steps = torch.arange(size) - centre
-rings = (steps[:, None] ** 2 + steps[None, :] ** 2).double().sqrt().round().long().flatten()
-figure, axes = plt.subplots(1, 2, figsize=(11, 4))
-for name in mixed:
-    plane = torch.fft.fft2(data.named_direction(name, size, channels)).abs().square().sum(0)
-    power = torch.zeros(int(rings.max()) + 1, dtype=torch.float64)
-    power.index_add_(0, rings, torch.fft.fftshift(plane).flatten())
-    axes[0].plot(power / power.sum(), "o-", ms=4, label=name)
-labels = {"xlabel": "image frequency (cycles/image)", "ylabel": "share of the power"}
-axes[0].set(title="Spectra of the mixed directions", yscale="log", **labels)
-axes[0].legend(title="direction", **plots.SMALL)
-own = summary[summary["experiment"] == "mixed"]
-null = nulls[nulls["experiment"] == "mixed"]
-plots.null_band(axes[1], measure.null_band(null, ["wave"]))
-sns.stripplot(own, x="wave", y="mean_gain", hue="wave", order=mixed, hue_order=mixed, ax=axes[1])
-title = f"Mean gain, {periods:g} periods"
-axes[1].set(title=title, xlabel=f"direction\n({len(seeds)} seeds)", ylabel=gained)
-figure.tight_layout()
+if others:
+    steps = torch.arange(size) - centre
+    rings = (steps[:, None] ** 2 + steps[None, :] ** 2).double().sqrt().round().long().flatten()
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+    for name in mixed:
+        plane = torch.fft.fft2(data.named_direction(name, size, channels)).abs().square().sum(0)
+        power = torch.zeros(int(rings.max()) + 1, dtype=torch.float64)
+        power.index_add_(0, rings, torch.fft.fftshift(plane).flatten())
+        axes[0].plot(power / power.sum(), "o-", ms=4, label=name)
+    labels = {"xlabel": "image frequency (cycles/image)", "ylabel": "share of the power"}
+    axes[0].set(title="Spectra of the mixed directions", yscale="log", **labels)
+    axes[0].legend(title="direction", **plots.SMALL)
+    own = summary[summary["experiment"] == "mixed"]
+    null = nulls[nulls["experiment"] == "mixed"]
+    plots.null_band(axes[1], measure.null_band(null, ["wave"]))
+    sns.stripplot(
+        own, x="wave", y="mean_gain", hue="wave", order=mixed, hue_order=mixed, ax=axes[1]
+    )
+    title = f"Mean gain, {periods:g} periods"
+    axes[1].set(title=title, xlabel=f"direction\n({len(seeds)} seeds)", ylabel=gained)
+    figure.tight_layout()
 
 # %% [markdown]
 # At equal cycles per nu, where low image frequencies have the most periods.
 
 # %%
-own = summary[summary["experiment"] == "equal cycles"]
-controls = own["min_noise_fitting"] - own["beyond_control"]
-means = own.groupby("radius")["periods"].mean()
-names = [f"{radius:g}\n({count:.1f})" for radius, count in means.items()]
-panels = {"mean_gain": gained, "min_noise_fitting": "published: minimum noise fitting (nats)"}
-figure, axes = plt.subplots(1, 2, figsize=(11, 4))
-for ax, (column, label) in zip(axes, panels.items(), strict=True):
-    line = {"units": "seed", "estimator": None, "marker": "o", "lw": 1, "color": "C2"}
-    sns.lineplot(own, x="radius", y=column, ax=ax, **line)
-    ax.set_xscale("log")
-    ax.set_xticks(means.index, names)
-    ax.minorticks_off()
-    xlabel = f"cycles/image (periods)\n(a line each of {len(seeds)} seeds)"
-    ax.set(title=f"{own['frequency'].mean():g} cycles/nu", xlabel=xlabel, ylabel=label)
-null = nulls[nulls["experiment"] == "equal cycles"]
-plots.null_band(axes[0], measure.null_band(null, ["radius"]), "radius")
-axes[1].axhspan(controls.min(), controls.max(), color="k", alpha=0.15, label="control, all seeds")
-axes[1].legend(**plots.SMALL)
-figure.tight_layout()
+if others:
+    own = summary[summary["experiment"] == "equal cycles"]
+    controls = own["min_noise_fitting"] - own["beyond_control"]
+    means = own.groupby("radius")["periods"].mean()
+    names = [f"{radius:g}\n({count:.1f})" for radius, count in means.items()]
+
+# %%
+if others:
+    panels = {"mean_gain": gained, "min_noise_fitting": "published: minimum noise fitting (nats)"}
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+    for ax, (column, label) in zip(axes, panels.items(), strict=True):
+        line = {"units": "seed", "estimator": None, "marker": "o", "lw": 1, "color": "C2"}
+        sns.lineplot(own, x="radius", y=column, ax=ax, **line)
+        ax.set_xscale("log")
+        ax.set_xticks(means.index, names)
+        ax.minorticks_off()
+        xlabel = f"cycles/image (periods)\n(a line each of {len(seeds)} seeds)"
+        ax.set(title=f"{own['frequency'].mean():g} cycles/nu", xlabel=xlabel, ylabel=label)
+    null = nulls[nulls["experiment"] == "equal cycles"]
+    plots.null_band(axes[0], measure.null_band(null, ["radius"]), "radius")
+    axes[1].axhspan(
+        controls.min(), controls.max(), color="k", alpha=0.15, label="control, all seeds"
+    )
+    axes[1].legend(**plots.SMALL)
+    figure.tight_layout()
 
 # %% [markdown]
 # ## Where networks are sensitive
@@ -412,9 +425,11 @@ figure.tight_layout()
 # %%
 design = designs.over_doses("radius", "the image frequency")
 tables = dict(list(summary.groupby("experiment")))
-described = [("at equal cycles/nu, mean gain", design(tables["equal cycles"], "mean_gain"))]
-design_mixed = designs.against("wave", "1/f", "f")
-described.append(("mixed directions, mean gain", design_mixed(tables["mixed"], "mean_gain")))
+described, one_over_f = [], designs.against("wave", "1/f", "f")
+if others:
+    found = design(tables["equal cycles"], "mean_gain"), one_over_f(tables["mixed"], "mean_gain")
+    described.append(("at equal cycles/nu, mean gain", found[0]))
+    described.append(("mixed directions, mean gain", found[1]))
 if whiten:
     described.append(("whitened images, mean gain", design(tables["whitened"], "mean_gain")))
     slopes = [stats.slopes(tables[name], "radius", "mean_gain", False) for name in loaded]
