@@ -140,10 +140,10 @@ ax = plots.over_seeds(rows, *columns, legend="fixed number of", logx=True, **lab
 # <details><summary>Answer, for after the figure</summary>
 #
 # At the largest size both are the same runs. With the epochs fixed small sets also train for fewer
-# steps, and training time raises power between classes: both causes then point the same way, and
-# the slope holds the two of them. With the steps fixed that one is gone. A steeper slope with the
-# epochs fixed is what training time adds. If the slopes were alike, examples alone would explain
-# it.
+# steps, and training time raises power between classes: the slope holds two causes. With the steps
+# fixed that one is gone. A steeper slope with the epochs fixed is what training time adds; if the
+# slope turns round with the steps fixed, time had hidden what the examples do. If the slopes were
+# alike, examples alone would explain it.
 #
 # </details>
 
