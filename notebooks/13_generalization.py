@@ -134,7 +134,9 @@ interventions = {
     "training examples": conditions.by_training_examples(common, shares, seeds, "steps"),
     "weight decay": conditions.by_weight_decay(common, weight_decays, seeds),
     "augmentation": conditions.by_augmentation(common, augmentations, seeds),
-    "distillation": conditions.by_distillation(common, true_label_weights, num_generations, seeds),
+    "distillation": conditions.by_distillation(
+        common | {"augmentation": "none"}, true_label_weights, num_generations, seeds
+    ),  # as in notebook 08
     "perturbations f, 1/f": conditions.by_frequency_augmentation(common, norms, seeds),
 }
 varied = ["model", "num_train", "weight_decay", "augmentation", "true_label_weight", "augmentation"]
