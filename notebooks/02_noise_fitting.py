@@ -194,10 +194,8 @@ plan = pd.DataFrame({"frequency": frequencies}).assign(seeds=len(seeds))
 plan["periods"] = plan["frequency"] * (high - low)
 plan["in the verdict"] = plan["periods"] >= 1
 
-pixels, steps = (
-    images.x_train[:2000],
-    data.Pipeline(augmentation if wave_on == "augmented" else "none"),
-)
+pixels = images.x_train[:2000]
+steps = data.Pipeline(augmentation if wave_on == "augmented" else "none")
 one_hot = torch.eye(images.num_classes)[images.y_train[:2000]]
 seen = images.normalize(steps.raw(pixels)).float()
 seen, _ = steps.normalized(seen, one_hot, torch.Generator().manual_seed(0))
@@ -243,9 +241,8 @@ fits, nulls = measure.fitting(waves), measure.null(waves)
 # With a bias towards low frequencies the slow waves leave the band first and climb highest, the
 # faster ones later and less, and the fastest may stay inside to the end: the network then treats
 # their noise as if it were even. A network without the bias would lift all curves together, each to
-# the gain of an exact fit in the plan above, which is about 1 for all but the slowest waves. A
-# curve inside the band is no proof that a wave can't be learned, only that it was not, in this
-# time.
+# the gain of an exact fit in the plan above. A curve inside the band is no proof that a wave can't
+# be learned, only that it was not, in this time.
 #
 # </details>
 

@@ -526,9 +526,10 @@ print(verdicts.answer(claimed))
 # class all along it is near 0. A softmax that wavers lies between. Within classes there is a
 # transition where the ends are classified differently, at least one of them wrongly: the rank
 # correlation of HFF within classes with the test error is printed below, over all epochs (where
-# time goes with both) and within each. But wrong ends are not all of it: where HFF falls over
-# matched paths as well, in the crossed table, it falls because the softmax grows flat. Then it is
-# the measure and not the choice of paths that makes the published verdict another one.
+# time goes with both) and within each. But where HFF falls over matched paths as well, in the
+# crossed table, wrong ends can't be all of it, since these have none (a softmax that grows flat has
+# less HFF, too). Then it is the measure and not the choice of paths that makes the published
+# verdict another one.
 
 # %% [markdown]
 # A mean may rest on few paths: `effective_paths` says on how many (all, if their power were equal).

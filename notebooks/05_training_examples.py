@@ -197,8 +197,8 @@ print(verdicts.answer(claimed))
 # steps fixed is about training time, not about examples. But with the steps fixed the sizes are not
 # fitted equally far, as the training loss shows: the fewer the images, the surer a network is of
 # them, and a surer softmax is steeper between classes. So what moves may be fit and confidence, the
-# other way than time, and the standardised logits among the variants take only confidence away. No
-# design here has size alone vary. The verdict is about the softmax above the
+# other way than time; the standardised logits among the variants take confidence away, and not fit.
+# No design here has size alone vary. The verdict is about the softmax above the
 # lowest cutoff; the column "variants" says of how many of the twelve measures (three cutoffs, power
 # and share, softmax and standardised logits) the same holds.
 

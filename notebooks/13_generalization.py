@@ -158,6 +158,7 @@ summary = pd.concat(parts, ignore_index=True)
 fewest = summary[summary["included"]].groupby("intervention")["num_paths"].min()
 if too_few := [name for name, count in fewest.items() if count < claims.LEAST_PATHS]:
     print(f"Out of the claims, with fewer than {claims.LEAST_PATHS} paths: {', '.join(too_few)}.")
+in_claims = summary[~summary["intervention"].isin(too_few)]
 compared = claims.without_floor(summary[summary["included"]])
 
 # %%
@@ -200,7 +201,8 @@ within_each, pooled = {}, {}
 for kind in measure.KINDS:
     of_kind = compared[compared["kind"] == kind]
     for column in labels:
-        pooled[kind, column] = designs.with_accuracy("intervention")(of_kind, column)[0]
+        judged = of_kind[of_kind["intervention"].isin(in_claims["intervention"])]
+        pooled[kind, column] = designs.with_accuracy("intervention")(judged, column)[0]
         for name, rows in of_kind.groupby("intervention", sort=False):
             within_each[kind, column, name] = designs.with_accuracy()(rows, column)[0]
 ticks = [f"{name} ({within_each['between', 'hff', name].n})" for name in interventions]
@@ -351,7 +353,6 @@ plain = stats.rank_test(alike["hff"], alike[measure.PRIMARY], groups)
 
 # %%
 # NBVAL_CHECK_OUTPUT
-in_claims = summary[~summary["intervention"].isin(too_few)]
 claimed = claims.over_paths("F11", in_claims, designs.with_accuracy("intervention"))
 for (kind, column, name), effect in within_each.items():
     if column == measure.PRIMARY:

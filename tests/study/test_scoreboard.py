@@ -218,6 +218,12 @@ def test_the_summary_tells_f2_along_random_directions():
     assert line in summary.of_profile("one", rows).splitlines()
 
 
+@pytest.mark.parametrize("profile", results.SHIPPED)
+def test_what_is_shipped_tells_f2_along_random_directions(profile):
+    text = summary.of_profile(profile, results.shipped(profile))
+    assert "\n- F2 along random directions: between x " in text
+
+
 def test_the_summary_of_all_profiles_is_short():
     rows = results.shipped("digits")  # all primary claims
     assert len(summary.page({"digits": rows, "cifar10-cpu": rows}).split()) <= 600
