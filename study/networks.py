@@ -54,11 +54,9 @@ def own(name: str, dataset: data.Dataset, weights: str = "") -> nn.Module:
 def named(model: str, dataset: str, weights: str = "", max_images: int | None = None):
     """(network, dataset) by name, photos made ready as the network expects. Raises StudyError."""
     max_images = check("max_images", max_images, "int | None")
-    if model.startswith(zoo.PREFIX):
-        loaded = data.load(dataset, max_images)
-        return zoo.network(model, loaded), loaded
-    if models.is_external(model):
+    of_zoo = model.startswith(zoo.PREFIX)
+    if models.is_external(model) and not of_zoo:
         network, preprocessing = models.load_pretrained(model, weights)
         return network, data.load(dataset, max_images, preprocessing)
     loaded = data.load(dataset, max_images)
-    return own(model, loaded, weights), loaded
+    return zoo.network(model, loaded) if of_zoo else own(model, loaded, weights), loaded

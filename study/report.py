@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from lib import data, doors, measure, models, plots, runs
-from lib.parameters import ROOT, check
-from study import networks
+from lib.parameters import check
+from study import networks, zoo
 from study.places import create, put
 from study.world import check_work
 
@@ -25,14 +25,13 @@ def references(dataset: data.Dataset, protocol: measure.Protocol | None = None) 
     """Measures of the study's own networks on this data, known by its fingerprint, from
     results/*/measures.parquet, those measured by `protocol`; one row a run and kind of path. Empty
     if there are none."""
-    files = sorted((ROOT / "results").glob("*/measures.parquet"))
-    table = pd.concat(map(pd.read_parquet, files)) if files else pd.DataFrame()
-    needed = [measure.PRIMARY, "fingerprint"]  # results of before may have neither
+    table = zoo.shipped()
+    needed = [measure.PRIMARY, "fingerprint", "spacing", "cutoff", "path"]  # or not, before
     table = table.reindex(columns=table.columns.union(needed, sort=False))
     own = dataset.fingerprint.partition("-")[0]  # of the whole test set
     same = table["fingerprint"].map(lambda known: str(known).partition("-")[0] == own).astype(bool)
     table = table[same & table[measure.PRIMARY].notna()]  # not of before it was measured
-    for name in ("spacing", "cutoff", "path") if protocol is not None and files else ():
+    for name in ("spacing", "cutoff", "path") if protocol is not None else ():
         table = table[table[name] == getattr(protocol, name)]
     return table
 

@@ -36,12 +36,8 @@ def _named(rows: list[dict]) -> str:
 
 def _listed(rows: list[dict], key: str) -> str:
     """The claims of each verdict."""
-    parts = []
-    for verdict in verdicts.VERDICTS:
-        own = [row for row in rows if row.get(key) == verdict]
-        if own:
-            parts.append(f"{len(own)} {verdict} ({_named(own)})")
-    return "; ".join(parts)
+    of = {name: [row for row in rows if row.get(key) == name] for name in verdicts.VERDICTS}
+    return "; ".join(f"{len(own)} {name} ({_named(own)})" for name, own in of.items() if own)
 
 
 def of_profile(profile: str, rows: list[dict]) -> str:

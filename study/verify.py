@@ -6,22 +6,13 @@ import numpy as np
 import pandas as pd
 
 from lib import measure, runs
-from lib.parameters import ROOT, StudyError, environment, refusal
+from lib.parameters import StudyError, environment
 from lib.training import TrainingConfig
 from study import zoo
 
 MEASURES = ["test_accuracy", "hff", "variation", "changes", "jacobian_norm", *measure.VARIANTS]
 MOST_OF_ZOO = 0.1  # that rounding to 16 bits may move
 MOST = 3.0  # standard deviations over seeds that another processor's rounding may make of a run
-
-
-def committed(profile: str) -> pd.DataFrame:
-    """The measures of results/<profile>: one row a run, protocol and kind of path."""
-    file = ROOT / "results" / profile / "measures.parquet"
-    if not file.is_file():
-        held = sorted(one.parent.name for one in (ROOT / "results").glob("*/measures.parquet"))
-        raise refusal("profile", profile, f"one with measures: {', '.join(held)}")
-    return pd.read_parquet(file)
 
 
 def sample(table: pd.DataFrame, fraction: float, seed: int) -> list[str]:
@@ -88,7 +79,7 @@ def verify(profile: str, fraction: float, seed: int = 0, device: str = "auto", o
     """`deviations` of a sample of a profile's runs, trained in a store of their own; of_zoo: of the
     zoo's copies. Raises StudyError where one lies further than 3 standard deviations away, of the
     zoo a tenth of one."""
-    table = committed(profile)
+    table = zoo.shipped(profile)
     if of_zoo:
         table = table[table["key"].isin(zoo.files(profile))]
     keys = sample(table, fraction, seed)

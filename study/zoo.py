@@ -35,12 +35,27 @@ def _tensors(file: Path):
         raise StudyError(f"zoo: {file.name} is damaged; restore it from the repository") from error
 
 
+def _copy(file: Path, key: str) -> dict[str, torch.Tensor]:
+    """What the file holds of one network, by KEY/NAME."""
+    with _tensors(file) as held:
+        names = [one for one in held.keys() if one.startswith(f"{key}/")]  # noqa: SIM118
+        return {one: held.get_tensor(one) for one in names}
+
+
+def shipped(profile: str = "*") -> pd.DataFrame:
+    """All of results/<profile>/measures.parquet: one row a run, protocol and kind of path. Raises
+    StudyError for a profile without."""
+    files = {file.parent.name: file for file in (ROOT / "results").glob("*/measures.parquet")}
+    if profile not in ("*", *files):
+        raise refusal("profile", profile, f"one with measures: {', '.join(sorted(files))}")
+    names = sorted(files) if profile == "*" else [profile]
+    tables = [pd.read_parquet(files[name]).assign(profile=name) for name in names]
+    return pd.concat(tables or [pd.DataFrame(columns=["key", "kind"])], ignore_index=True)
+
+
 def table(profile: str = "*") -> pd.DataFrame:
-    """One row a network and kind of path: its profile and all of measures.parquet."""
-    held = [pd.DataFrame({"key": [], "kind": []})]
-    for file in sorted((ROOT / "results").glob(f"{profile}/measures.parquet")):
-        held.append(pd.read_parquet(file).assign(profile=file.parent.name))
-    measures = pd.concat(held, ignore_index=True)
+    """One row a network and kind of path: its profile and measures."""
+    measures = shipped(profile)
     return measures[measures["key"].isin(files(profile))]
 
 
@@ -68,9 +83,8 @@ def network(name: str, dataset: data.Dataset) -> nn.Module:
         raise refusal("network", name, f"zoo:KEY of one of {len(known)} that `study zoo` lists")
     row = table().set_index("key").loc[keys].iloc[0]
     model = models.build(row["model"], dataset.image_shape, dataset.num_classes)
-    with _tensors(known[keys[0]]) as tensors:
-        names = [one for one in tensors.keys() if one.startswith(f"{keys[0]}/")]  # noqa: SIM118
-        state = {one.partition("/")[2]: tensors.get_tensor(one).float() for one in names}
+    held = _copy(known[keys[0]], keys[0])
+    state = {one.partition("/")[2]: tensor.float() for one, tensor in held.items()}
     for name in [one for one in state if one.endswith(SCALE)]:
         state[name.removesuffix(SCALE)] *= state.pop(name)
     models.load_weights(model, state, name)
@@ -79,24 +93,27 @@ def network(name: str, dataset: data.Dataset) -> nn.Module:
 
 def collect(profile: str) -> int:
     """Write results/<profile>/zoo anew, a file a family: the last weights of the runs in the
-    profile's measures that are in the store and not too large; how many."""
-    place = ROOT / "results" / profile
-    if not (place / "measures.parquet").is_file():
-        raise refusal("profile", profile, "one folder of results/ with measures")
-    rows = pd.read_parquet(place / "measures.parquet").drop_duplicates("key").set_index("key")
-    states = {}
-    for run in (one for one in runs.all_runs() if one.key in rows.index):
-        weights = run.weights(int(rows.at[run.key, "epoch"]))
+    profile's measures that are not too large; how many. What the store lacks stays as it was."""
+    place, states = ROOT / "results" / profile / "zoo", {}
+    if profile == "*":
+        raise refusal("profile", profile, "one folder of results/")
+    rows = shipped(profile).drop_duplicates("key").set_index("key")
+    present = {run.key: run for run in runs.all_runs() if run.key in rows.index}
+    for key, file in files(profile).items():
+        if key in rows.index and key not in present:
+            states.setdefault(rows.at[key, "model"], {}).update(_copy(file, key))
+    for key, run in present.items():
+        weights = run.weights(int(rows.at[key, "epoch"]))
         if sum(tensor.numel() for tensor in weights.values()) > MOST_PARAMETERS:
             continue
         rounded = [_rounded(name, tensor) for name, tensor in weights.items()]
-        small = {f"{run.key}/{name}": tensor for one in rounded for name, tensor in one.items()}
-        states.setdefault(rows.at[run.key, "model"], {}).update(small)
-    create(place / "zoo")
-    made = {place / "zoo" / f"{model}.safetensors": state for model, state in states.items()}
+        small = {f"{key}/{name}": tensor for one in rounded for name, tensor in one.items()}
+        states.setdefault(rows.at[key, "model"], {}).update(small)
+    create(place)
+    made = {place / f"{model}.safetensors": state for model, state in states.items()}
     for file, state in made.items():
         put(file, lambda f, state=state: safetensors.torch.save_file(state, f))
-    for file in {*(place / "zoo").iterdir()} - {*made}:
+    for file in {*place.iterdir()} - {*made}:
         file.unlink()
     return len({name.partition("/")[0] for state in states.values() for name in state})
 

@@ -13,7 +13,7 @@ from torch import nn
 from lib import data, measure, models
 from lib.parameters import ROOT
 from study import networks as by_name
-from study import report
+from study import report, zoo
 
 COLUMNS = ("measure", "kind", "estimate", "low", "high", "num_paths")
 
@@ -332,7 +332,7 @@ def shipped(tmp_path, monkeypatch):
     for name, rows in {"new": new, "old": old, "nameless": nameless}.items():
         (tmp_path / "results" / name).mkdir(parents=True)
         pd.DataFrame(rows).to_parquet(tmp_path / "results" / name / "measures.parquet")
-    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(zoo, "ROOT", tmp_path)
     return tmp_path / "results"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from lib import measure, runs
 from lib.parameters import StudyError, environment
-from study import results, verify
+from study import results, verify, zoo
 
 DECAYS = (0.0, 0.01, 0.1)
 PROTOCOL = measure.Protocol(num_pairs=20, spacing=0.1, cutoff=0.5)
@@ -28,7 +28,7 @@ def six(configure, tmp_path_factory):
 def shipped(six, store, tmp_path, monkeypatch):
     """A profile of six runs, as it would come with the study: the file of its measures."""
     shutil.copytree(six, store)
-    monkeypatch.setattr(verify, "ROOT", tmp_path)
+    monkeypatch.setattr(zoo, "ROOT", tmp_path)
     file = tmp_path / "results" / "small" / "measures.parquet"
     file.parent.mkdir(parents=True)
     results.reference_table(runs.all_runs()).to_parquet(file)

@@ -3,14 +3,16 @@
 import re
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 
 from lib import data, measure, runs
 from lib.parameters import StudyError
 from lib.training import TrainingConfig
-from study import report, results, verify, zoo
+from study import results, verify, zoo
 
+COMMON = {"dataset": "digits", "num_epochs": 2, "augmentation": "none"}
 PROTOCOL = measure.Protocol(num_pairs=20, spacing=0.1, cutoff=0.5)
 
 
@@ -18,9 +20,8 @@ PROTOCOL = measure.Protocol(num_pairs=20, spacing=0.1, cutoff=0.5)
 def made(tmp_path_factory):
     """A profile with the measures of four runs, three in its zoo and one too large for it."""
     place = tmp_path_factory.mktemp("project")
-    common = {"dataset": "digits", "num_epochs": 2, "augmentation": "none"}
     models = (("mlp-1-16", 0), ("mlp-1-16", 1), ("resnet8-4", 0), ("mlp-1-128", 0))
-    configs = [TrainingConfig(model=model, seed=seed, **common) for model, seed in models]
+    configs = [TrainingConfig(model=model, seed=seed, **COMMON) for model, seed in models]
     small = place / "results" / "small"
     small.mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -39,8 +40,7 @@ def shipped(made, tmp_path, monkeypatch):
     """The runs of a copy of that profile, the large one last."""
     shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "store"))
-    for module in (verify, zoo, report):
-        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(zoo, "ROOT", tmp_path)
     return made[1]
 
 
@@ -71,6 +71,19 @@ def test_a_zoo_made_anew_replaces_the_one_before(shipped, tmp_path, monkeypatch)
     assert file.name == "mlp-1-16.safetensors"
 
 
+def test_what_the_store_lacks_stays_in_the_zoo(shipped, tmp_path):
+    before = {file: file.read_bytes() for file in zoo.files().values()}
+    shutil.rmtree(tmp_path / "store")
+    assert zoo.collect("small") == 3
+    runs.sweep([TrainingConfig(model="mlp-1-16", seed=0, **COMMON)], "cpu")  # one of its family
+    assert zoo.collect("small") == 3
+    assert {file: file.read_bytes() for file in before} == before
+    rows = pd.read_parquet(tmp_path / "results" / "small" / "measures.parquet")
+    rows[rows["key"] != shipped[1].key].to_parquet(tmp_path / "results/small/measures.parquet")
+    assert zoo.collect("small") == 2  # no longer measured
+    assert shipped[1].key not in zoo.files()
+
+
 def test_a_line_for_every_network_with_its_measures(shipped, study):
     status, out, _ = study("zoo")
     head, *lines, count = out.splitlines()
@@ -86,7 +99,7 @@ def test_a_line_for_every_network_with_its_measures(shipped, study):
     status, out, err = study("zoo", "--write")  # of all profiles
     assert (status, out) == (2, "")
     assert err.startswith("study: profile: got '*'; accepted: one folder of results/")
-    told = "study: zoo: no networks came with profile nothing\n"
+    told = "study: profile: got 'nothing'; accepted: one with measures: small\n"
     assert study("zoo", "--profile", "nothing") == (2, "", told)
 
 
