@@ -247,6 +247,12 @@ print(verdicts.answer(claimed))
 # images. A teacher that fits these perfectly has nothing to add to their labels. And a teacher that
 # is as sure of its training images as of others hands on labels that are soft, and no more: labels
 # smoothed as much without any teacher would be the control for that, which is not trained here.
+#
+# The finding sets the two kinds of path against each other. Where power falls in both alike, and
+# that of standardised logits too, so that it is not sureness alone, students are smoother
+# everywhere: one half of the finding then holds and the other is contradicted, by one and the same
+# effect. And where no teacher means no augmentation either, students may make up for what
+# augmentation would have done.
 
 # %% [markdown]
 # ## Exercises
