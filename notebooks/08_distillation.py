@@ -249,10 +249,10 @@ print(verdicts.answer(claimed))
 # smoothed as much without any teacher would be the control for that, which is not trained here.
 #
 # The finding sets the two kinds of path against each other. Where power falls in both alike, and
-# that of standardised logits too, so that it is not sureness alone, students are smoother
-# everywhere: one half of the finding then holds and the other is contradicted, by one and the same
-# effect. And where no teacher means no augmentation either, students may make up for what
-# augmentation would have done.
+# that of standardised logits too, so that it is not sureness alone, students are smoother in both:
+# one half of the finding then holds and the other is contradicted, by one and the same effect (if
+# the median path goes that way as well; a few can carry a mean). And where no teacher means no
+# augmentation either, students may make up for what augmentation would have done.
 
 # %% [markdown]
 # ## Exercises

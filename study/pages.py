@@ -94,18 +94,18 @@ def findings_table(claims_of: dict[str, list[dict]]) -> str:
             own = {r["name"].replace(",", ""): r for r in rows if r["finding"] == finding}
             notebooks |= {row["notebook"] for row in own.values()}
             for which in ("published_verdict", "verdict"):
-                marks = [_marked(name, row, which) for name, row in own.items()]
-                cells.append("; ".join(mark for mark in marks if mark))
+                marks = {name: _mark(row, which) for name, row in own.items() if which in row}
+                if len(marks) > 1 and len({*marks.values()}) == 1:
+                    marks = {"all": marks.popitem()[1]}
+                cells.append("; ".join(map(" ".join, marks.items())))
         links = [f"[{name[:2]}](notebooks/{name}.ipynb)" for name in sorted(notebooks)]
         text.append(f"| {finding} {' '.join(links)} | {words} | {' | '.join(cells)} |")
     return "\n".join(text).replace("  |", " |")
 
 
-def _marked(name: str, row: dict, which: str) -> str:
-    if which not in row:
-        return ""
+def _mark(row: dict, which: str) -> str:
     noted = DEPENDS * row["depends"] + MEDIAN * summary.median_parts(row)
-    return f"{name} {MARKS[row[which]]}{noted * (which == 'verdict')}"
+    return MARKS[row[which]] + noted * (which == "verdict")
 
 
 def pages() -> dict[Path, str]:
