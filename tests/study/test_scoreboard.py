@@ -153,11 +153,17 @@ def test_table_of_findings():
 
 
 def test_every_primary_claim_has_its_place_in_the_table():
-    rows = [claim(finding, name) for finding, own in PRIMARIES.items() for name in own]
+    """By its name where not all of a finding have one mark."""
+    rows, expected = [], []
+    for finding, own in PRIMARIES.items():
+        effects = [NO, *[YES] * (len(own) - 1)]
+        rows += [claim(finding, name, effect) for name, effect in zip(own, effects, strict=True)]
+        marks_of = zip(own, ["✘", *"✔" * (len(own) - 1)], strict=True)
+        expected.append("; ".join(f"{name.replace(',', '')} {mark}" for name, mark in marks_of))
     table = pages.findings_table({"one": rows}).splitlines()[2:]
-    marked = [line.split("|")[4].strip() for line in table]
-    expected = ["; ".join(f"{name} ✔" for name in own) for own in PRIMARIES.values()]
-    assert marked == [line.replace(",", "") for line in expected]
+    assert [line.split("|")[4].strip() for line in table] == expected
+    same = pages.findings_table({"one": [claim("F2", "between"), claim("F2", "within")]})
+    assert same.splitlines()[3].endswith(" | | all ✔ |")
 
 
 def test_the_pages_are_made_of_the_shipped_claims(monkeypatch, tmp_path):
