@@ -43,8 +43,7 @@ def _copy(file: Path, key: str) -> dict[str, torch.Tensor]:
 
 
 def shipped(profile: str = "*") -> pd.DataFrame:
-    """All of results/<profile>/measures.parquet: one row a run, protocol and kind of path. Raises
-    StudyError for a profile without."""
+    """results/<profile>/measures.parquet, a row a run, protocol and kind. Raises StudyError."""
     files = {file.parent.name: file for file in (ROOT / "results").glob("*/measures.parquet")}
     if profile not in ("*", *files):
         raise refusal("profile", profile, f"one with measures: {', '.join(sorted(files))}")

@@ -15,6 +15,7 @@ from study.provenance import MIME
 
 YES, NO = Effect(0.5, 0.4, 0.6, 0.001, 5), Effect(-0.5, -0.6, -0.4, 0.001, 5)
 OPEN, EVEN = Effect(0.5, -0.1, 1.1, 0.3, 5), Effect(0.0, -0.01, 0.01, 0.9, 5, negligible=True)
+SMALL = Effect(0.02, 0.01, 0.03, 0.001, 5, negligible=True)
 ONE_SEED = Effect(0.5, n=1, reason="n = 1 seeds; a verdict needs 5")
 ODD = {VARIANTS[0]: YES, VARIANTS[1]: YES, VARIANTS[2]: NO}
 OLD = {"notebook": "12_imagenet", "finding": "F10", "verdict": "supported", "headline": "a|b"}
@@ -188,14 +189,16 @@ def test_the_summary_names_claims_by_verdict_and_where_measures_part():
         claim("F4", "between", YES, published=YES, variants=ODD.items()),
         claim("F9", "f, between", EVEN, published=EVEN),
         claim("F4", "within", ONE_SEED, published=ONE_SEED),
+        claim("F10", "within", YES, published=SMALL),
     ]
     lines = summary.of_profile("one", rows).splitlines()
-    published = "1 supported (F4 between); 2 contradicted (F2 between, F2 within)"
+    published = "2 supported (F4 between; F10 within); 2 contradicted (F2 between, within)"
     published += "; 1 negligible (F9 f between); 1 not testable (F4 within)"
     assert f"- **As published** {published}." in lines
-    own = "2 supported (F2 between, F4 between); 1 negligible (F9 f between)"
+    own = "3 supported (F2 between; F4 between; F10 within); 1 negligible (F9 f between)"
     own += "; 1 inconclusive (F2 within); 1 not testable (F4 within)"
     assert f"- **Out of band** {own}." in lines
+    assert "- Decided as published, but within 10 %: F10 within." in lines
     assert "- Decided by both, in opposite ways: F2 between." in lines
     assert "- **Depends on the measure** (variants decided both ways): F4 between." in lines
 
@@ -209,7 +212,7 @@ def test_the_summary_names_claims_whose_median_path_parts_from_the_mean():
     ]
     rows.append(claim("F10", "within", OPEN) | {"median": dataclasses.asdict(NO)})  # not decided
     rows = json.loads(json.dumps(rows).replace("NaN", "null"))
-    line = "- **Mean and median path part** (of the softmax's power): F2 within."
+    line = "- **The median path goes the other way** (softmax): F2 within."
     assert line in summary.of_profile("one", rows).splitlines()
 
 
