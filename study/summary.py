@@ -27,8 +27,7 @@ DOUBT = """## What would change our mind
 
 ## Limits
 
-Small networks and images, tens of epochs on two cores; five seeds or more, or a chosen set of
-conditions, where what goes together says nothing about causes.
+Small networks and images, few epochs, chosen conditions: what goes together there tells no cause.
 """
 
 
@@ -48,7 +47,8 @@ def of_profile(profile: str, rows: list[dict]) -> str:
     judged = verdicts.judge(rows)
     sure = [row for row in judged if row.get("published_verdict") in DECIDED]
     small = [row for row in sure if row["published"]["negligible"]]
-    parted = [row for row in sure if row["verdict"] in {*DECIDED} - {row["published_verdict"]}]
+    both = [row for row in sure if row["verdict"] in DECIDED]
+    parted = [r for r in both if verdicts.sign(r["published"]) != verdicts.sign(r["effect"])]
     depends, parting = [row for row in judged if row["depends"]], [*filter(median_parts, judged)]
     text = [f"## [{profile}]({profile}/README.md)", ""]
     text.append(f"- **As published** {_listed(judged, 'published_verdict')}.")

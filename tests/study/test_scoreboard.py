@@ -203,6 +203,15 @@ def test_the_summary_names_claims_by_verdict_and_where_measures_part():
     assert "- **Depends on the measure** (variants decided both ways): F4 between." in lines
 
 
+def test_the_summary_knows_opposite_ways_of_a_claim_without_a_direction():
+    """Supported by both measures, of which one rises and one falls."""
+    row = claim("F5", "within", NO, published=YES) | {"expected": "!="}
+    lines = summary.of_profile("one", [row]).splitlines()
+    assert "- **As published** 1 supported (F5 within)." in lines
+    assert "- **Out of band** 1 supported (F5 within)." in lines
+    assert "- Decided by both, in opposite ways: F5 within." in lines
+
+
 def test_the_summary_names_claims_whose_median_path_parts_from_the_mean():
     """Decided claims whose median path surely goes the other way; also as JSON holds them."""
     medians = {"F2": NO, "F4": YES, "F5": OPEN, "F6": Effect(math.nan, n=5), "F3": None}
