@@ -51,7 +51,8 @@
 # student each of $\alpha$ = 0 and .5; beside their teacher they were 2.9 and 2.0 points more
 # accurate without augmentation, and -1.1 and +.8 with flips and crops. So what follows there is
 # about networks that lack augmentation.
-#
+
+# %% [markdown]
 # A student starts from an initialisation and an order of the images of its own. Were they its
 # teacher's, it would retrace its teacher's training, and look alike for that reason; as it is,
 # students differ from the network without a teacher by chance as well, and the spread over seeds
@@ -254,7 +255,8 @@ print(verdicts.answer(claimed))
 # is as sure of its training images as of others hands on labels that are soft, and no more. Labels
 # as soft without any teacher would be the control for that, which is not trained here; the nearest
 # in the study, smoothing by one half in notebook 10, raises the power of standardised logits.
-#
+
+# %% [markdown]
 # The finding sets the two kinds of path against each other. Where power falls in both alike, one
 # half of it holds and the other is contradicted, by one and the same effect. Compare the fall of
 # the softmax with that of standardised logits: what the logits lack of it goes with their scale, so
