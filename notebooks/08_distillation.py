@@ -142,8 +142,8 @@ summary["role"] = np.where(summary["generation"] == 0, "no teacher", "student")
 # images perfectly, its softmax there is the label once more, and the student is just another
 # network: gains scatter around 0 by as much as two seeds of the same network differ. A gain needs a
 # teacher that is unsure of some training images, by noise or early stopping, say; augmentation
-# makes it unsure as well, but the pilot with it saw no gain on average. If you predicted a gain,
-# say where the information comes from.
+# makes it unsure as well, but our pilot with it, on CIFAR-10, saw no gain on average. If you
+# predicted a gain, say where the information comes from.
 #
 # </details>
 
@@ -259,10 +259,10 @@ print(verdicts.answer(claimed))
 # %% [markdown]
 # The finding sets the two kinds of path against each other. Where power falls in both alike, one
 # half of it holds and the other is contradicted, by one and the same effect. Compare the fall of
-# the softmax with that of standardised logits: what the logits lack of it goes with their scale, so
-# with sureness. And compare means with medians: within classes the mean of the softmax is that of
-# the few paths with a transition, while most are flat, and can get less flat as it falls; logits
-# have no such flat ends.
+# the softmax with that of standardised logits: where the logits fall less, the rest is a change of
+# their scale, so of sureness. And compare means with medians: within classes the mean of the
+# softmax is that of the few paths with a transition, while most are flat, and can get less flat as
+# it falls; logits have no such flat ends.
 #
 # Nor is a fall a mark of distillation, or of accuracy, where networks train without augmentation:
 # in notebook 07 on CIFAR-10 every augmentation lowers power from there in both kinds of path, those

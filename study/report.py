@@ -25,7 +25,7 @@ def references(dataset: data.Dataset, protocol: measure.Protocol | None = None) 
     """Measures of the study's own networks on this data, known by its fingerprint, from
     results/*/measures.parquet, those measured by `protocol`; one row a run and kind of path. Empty
     if there are none."""
-    table = zoo.shipped()
+    table = zoo.shipped_measures()
     needed = [measure.PRIMARY, "fingerprint", "spacing", "cutoff", "path"]  # or not, before
     table = table.reindex(columns=table.columns.union(needed, sort=False))
     own = dataset.fingerprint.partition("-")[0]  # of the whole test set

@@ -79,7 +79,7 @@ def verify(profile: str, fraction: float, seed: int = 0, device: str = "auto", o
     """`deviations` of a sample of a profile's runs, trained in a store of their own; of_zoo: of the
     zoo's copies. Raises StudyError where one lies further than 3 standard deviations away, of the
     zoo a tenth of one."""
-    table = zoo.shipped(profile)
+    table = zoo.shipped_measures(profile)
     if of_zoo:
         table = table[table["key"].isin(zoo.files(profile))]
     keys = sample(table, fraction, seed)

@@ -42,7 +42,7 @@ def _copy(file: Path, key: str) -> dict[str, torch.Tensor]:
         return {one: held.get_tensor(one) for one in names}
 
 
-def shipped(profile: str = "*") -> pd.DataFrame:
+def shipped_measures(profile: str = "*") -> pd.DataFrame:
     """results/<profile>/measures.parquet, a row a run, protocol and kind. Raises StudyError."""
     files = {file.parent.name: file for file in (ROOT / "results").glob("*/measures.parquet")}
     if profile not in ("*", *files):
@@ -54,7 +54,7 @@ def shipped(profile: str = "*") -> pd.DataFrame:
 
 def table(profile: str = "*") -> pd.DataFrame:
     """One row a network and kind of path: its profile and measures."""
-    measures = shipped(profile)
+    measures = shipped_measures(profile)
     return measures[measures["key"].isin(files(profile))]
 
 
@@ -96,7 +96,7 @@ def collect(profile: str) -> int:
     place, states = ROOT / "results" / profile / "zoo", {}
     if profile == "*":
         raise refusal("profile", profile, "one folder of results/")
-    rows = shipped(profile).drop_duplicates("key").set_index("key")
+    rows = shipped_measures(profile).drop_duplicates("key").set_index("key")
     present = {run.key: run for run in runs.all_runs() if run.key in rows.index}
     for key, file in files(profile).items():
         if key in rows.index and key not in present:
