@@ -301,8 +301,9 @@ ax.set(title=title, xlabel=xlabel, ylabel=gained)
 legend = ax.legend(**plots.BESIDE, **plots.SMALL)
 
 # %% [markdown]
-# The mixed directions. In pixels both composites stand out in a corner, where all basis images are
-# in phase; their spectra, summed over the basis images of each radius, tell them apart.
+# The mixed directions, where `others` is on. In pixels both composites stand out in a corner, where
+# all basis images are in phase; their spectra, summed over the basis images of each radius, tell
+# them apart.
 
 # %%
 if others:
@@ -328,7 +329,7 @@ if others:
     figure.tight_layout()
 
 # %% [markdown]
-# At equal cycles per nu, where low image frequencies have the most periods.
+# At equal cycles per nu, where `others` is on: low image frequencies have the most periods.
 
 # %%
 if others:
@@ -461,7 +462,8 @@ for experiment in loaded:
     print(f"Images {experiment}, means of {len(means)} directions: rank correlation {rho:.2f}.")
     for name, rows in own.groupby("orientation"):
         print(f"  {name} alone: {design(rows, 'mean_gain')[1]}")
-print(f"At equal cycles/nu: {dict(described)['at equal cycles/nu, mean gain'][1]}.")
+if others:
+    print(f"At equal cycles/nu: {dict(described)['at equal cycles/nu, mean gain'][1]}.")
 
 # %% [markdown]
 # ## What to make of it
@@ -474,8 +476,9 @@ print(f"At equal cycles/nu: {dict(described)['at equal cycles/nu, mean gain'][1]
 # prefer low *function* frequencies, and a wave of equal periods is slower where images spread
 # further. On whitened images all waves of equal periods are about equally fast, so a slope there is
 # not one of f. That it changes from one set of images to the other does not show that f was the
-# cause of it. At equal cycles/nu f is the same on the images as they are; but there a wave has
-# more periods where images reach further, and that may move its gain, too. Read the three together.
+# cause of it. At equal cycles/nu, where `others` is on, f is the same on the images as they are;
+# but there a wave has more periods where images reach further, and that may move its gain, too.
+# Read together what there is of the three.
 
 # %% [markdown]
 # What this does not test: whitening also changes the task. What tells the classes apart along these
@@ -531,7 +534,7 @@ assert np.isclose((plane_wave(1, 0, 8) * plane_wave(0, 1, 8)).sum(), 0), "they a
 # ### Exercise 9.3 (vary)
 #
 # Along which mixed direction do images reach furthest, and what does that make of $f$ at equal
-# periods?
+# periods? (With `others` on.)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
@@ -541,7 +544,7 @@ assert np.isclose((plane_wave(1, 0, 8) * plane_wave(0, 1, 8)).sum(), 0), "they a
 # </details>
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-table = plan[plan["experiment"] == "mixed"].set_index("wave")
+table = plan[plan["experiment"] == "mixed"].set_index("wave")  # empty where `others` is off
 print(pd.DataFrame({"reach (nu)": periods / table["frequency"], "f": table["frequency"]}).round(2))
 
 # %% [markdown] tags=["answer"]
@@ -560,17 +563,18 @@ print(pd.DataFrame({"reach (nu)": periods / table["frequency"], "f": table["freq
 # ### Exercise 9.4 (think)
 #
 # At equal cycles per nu, is the order of the waves by gain that of their periods? What does that
-# add to the figure at equal periods?
+# add to the figure at equal periods? (With `others` on.)
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# `tables["equal cycles"]`, means of `periods` and `mean_gain` by radius.
+# The rows of `summary` at equal cycles, means of `periods` and `mean_gain` by radius.
 #
 # </details>
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-order = tables["equal cycles"].groupby("radius")[["periods", "mean_gain"]].mean()
+at_equal_cycles = summary[summary["experiment"] == "equal cycles"]  # empty where `others` is off
+order = at_equal_cycles.groupby("radius")[["periods", "mean_gain"]].mean()
 print(order.sort_values("periods").round(2))
 
 # %% [markdown] tags=["answer"]

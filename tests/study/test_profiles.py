@@ -195,3 +195,19 @@ def test_one_epoch_of_a_gpu_profile_on_a_cpu(study, store, tmp_path):
     assert config["model"] == "wrn-28-2"
     assert config["augmentation"] == "flip_crop+cutout"
     assert str(tmp_path) not in (out / f"{notebook}.ipynb").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on", ["others", "whiten"])
+def test_image_frequency_with_each_of_its_switches_alone(on, study, store, tmp_path):
+    """`cifar10-cpu` has one of them off."""
+    switches = [f"{name}={str(name == on).lower()}" for name in ("others", "whiten")]
+    options = [*TINY[:-1], "seeds=[0, 1]", "heat_images=5", *switches]
+    arguments = [part for option in options for part in ("-p", option)]
+    status, _, err = study("run", "09_image_frequency", "--out", tmp_path / "out", *arguments)
+    assert status == 0, err[-2000:]
+    statements = [
+        claim["statement"] for claim in json.loads((tmp_path / "out" / "claims.json").read_text())
+    ]
+    assert any("equal cycles" in statement for statement in statements) == (on == "others")
+    assert any("whitened" in statement for statement in statements) == (on == "whiten")
