@@ -126,7 +126,7 @@ protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
 #
 # The very runs of the other notebooks; the run store has those that were trained there. (Of the
 # perturbations, all conditions but one also smooth labels by one half.) An intervention whose
-# networks agree on fewer than 100 paths is measured along two and a half times as many, then five.
+# networks agree on fewer than 100 paths is measured along two and a half times as many.
 
 # %%
 interventions = {
@@ -147,7 +147,7 @@ trained = runs.sweep(configs, device)
 # %%
 parts = []
 for name, group in interventions.items():
-    for pairs in (num_pairs, 5 * num_pairs // 2, 5 * num_pairs):
+    for pairs in (num_pairs, 5 * num_pairs // 2):
         own = dataclasses.replace(protocol, num_pairs=pairs)
         part = measure.sweep(group.values(), own, device)
         if part.loc[part["included"], "num_paths"].min() >= claims.LEAST_PATHS:
