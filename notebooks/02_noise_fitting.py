@@ -186,9 +186,10 @@ pd.DataFrame(classes | columns).round(2)
 # Training sees augmented images, whose norms may range otherwise (a crop with a border of zeros is
 # shorter). So the plan has their periods, too, and what two networks without any bias would gain on
 # the test images: one that fits the wave of its training images exactly; and one that is blind to
-# how an image was augmented, and gives it the mean of all the labels it had. Both gains are 1 where
-# no norm is changed, as by `notebooks/flip_roll.py`, which moves images round their edges. Where
-# one of them falls with $f$, a part of the slope may be no bias.
+# how an image was augmented, and gives it the mean of all the labels it had. Where no norm is
+# changed, as by `notebooks/flip_roll.py`, which moves images round their edges, the two are equal,
+# and 1 but for chance in which images are for tests. Where one of them falls with $f$, a part of
+# the slope may be no bias.
 
 # %%
 common = TrainingConfig.fields_in(parameters)

@@ -287,8 +287,9 @@ pd.DataFrame(lines).set_index("network").T if lines else None
 # Over widths each seed gives one slope, its interval Student's over seeds, told for a doubling of
 # the number of parameters. Over families there is no dose: the claims are rank correlations with
 # accuracy over the families' means, tested by permuting families. Families of one kind, as two
-# widths of a CNN, are alike, which such a test does not know: at equal 5 % it decides more nulls
-# than that. So the correlation over the means of kinds is described beside it.
+# widths of a CNN, are alike, which such a test does not know: at a nominal 5 % it decides more
+# nulls than that. So the correlation over the means of kinds (what comes before the sizes in a
+# name) is described beside it; they are too few for a test.
 
 # %%
 # NBVAL_CHECK_OUTPUT

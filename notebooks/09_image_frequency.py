@@ -483,7 +483,8 @@ if others:
 # %% [markdown]
 # What this does not test: whitening also changes the task. What tells the classes apart along these
 # directions becomes louder or fainter, and a wave that goes with the classes may be learned
-# otherwise than one that does not (exercise 3). And it whitens single directions, not the images.
+# otherwise than one that does not (exercise 5). And it whitens single directions, not the images:
+# a faint direction that is made loud stands out among its neighbours, which may make it easy.
 
 # %% [markdown]
 # ## Exercises

@@ -236,6 +236,11 @@ def test_the_summary_tells_f2_along_random_directions():
     assert line in summary.of_profile("one", rows).splitlines()
 
 
+def test_the_summary_tells_f8_on_whitened_images():
+    row = claim("F8", "gain") | {"statement": "whitened images, mean gain", "text": "+0.1 [0, 0.2]"}
+    assert "- F8 at equal f: whitened +0.1 [0, 0.2]." in summary.of_profile("one", [row])
+
+
 @pytest.mark.parametrize("profile", results.SHIPPED)
 def test_what_is_shipped_tells_f2_along_random_directions(profile):
     text = summary.of_profile(profile, results.shipped(profile))
