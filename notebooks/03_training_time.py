@@ -354,12 +354,14 @@ table.map("{:.3g}".format)
 # ## Off the straight line
 #
 # A straight line leaves the data: its middle has a smaller norm than either end. Controls, for the
-# last epoch: along the sphere (slerp); through the amplitudes or the phases of the low image
-# frequencies; and as far in a random direction, which ends in no image, so that its two kinds
-# differ only in length and in which starts are matched. If power rises along these as well,
-# training may roughen the function wherever no data is, and that is a rival to everything said of
-# straight lines. A path shorter than two periods of the cutoff can't resolve it. So first, how long
-# are the paths of each kind? Then the first few seeds' networks, no more than a test needs, at the
+# last epoch: along the sphere (slerp), which ends in the second image, too; through the amplitudes
+# or the phases of the low image frequencies, which ends in no image, since the rest stays that of
+# the first: there "between" need hold no transition. And as far in a random direction, whose two
+# kinds differ only in length and in which starts are matched: it leaves the data outwards, norms
+# grow, where a line leaves it inwards. If power rises along these as well, training may roughen the
+# function wherever no data is, and that is a rival to everything said of straight lines. A path
+# shorter than two periods of the cutoff can't resolve it, and is not drawn: so first, how long are
+# the paths of each kind? Then the first few seeds' networks, no more than a test needs, at the
 # first and the last checkpoint of the claims.
 
 # %%
@@ -631,11 +633,12 @@ for start in sorted(compared["epoch"].unique())[:-1]:
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer</summary>
 #
-# A ratio of the last to the first checkpoint holds all that happens between them, and most happens
-# early: from a later start the ratio shrinks towards 1, and may no longer be decided. That is no
-# contradiction. "Rises with training" is a statement about an interval of time, so it has to say
-# which; here the first checkpoint that is accurate enough to be compared, which is a rule and not a
-# choice made afterwards.
+# A ratio of the last to the first checkpoint holds all that happens between them. From a later
+# start it shrinks towards 1: at once with digits, where most happens in the first epochs; with
+# CIFAR-10 by about as much for each doubling of the epochs. It may then be no longer decided. That
+# is no contradiction. "Rises with training" is a statement about an interval of time, so it has to
+# say which; here from the first checkpoint that is accurate enough to be compared, which is a rule
+# and not a choice made afterwards.
 #
 # </details>
 

@@ -139,7 +139,8 @@ ax = plots.over_seeds(rows, *columns, legend="fixed number of", logx=True, **lab
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer, for after the figure</summary>
 #
-# At the largest size both are the same runs. With the epochs fixed small sets also train for fewer
+# At the largest size both are the same runs (their power differs a little: paths are matched over
+# other networks). With the epochs fixed small sets also train for fewer
 # steps, and training time raises power between classes: the slope holds two causes. With the steps
 # fixed that one is gone. A steeper slope with the epochs fixed is what training time adds; if the
 # slope turns round with the steps fixed, time had hidden what the examples do. If the slopes were
@@ -194,10 +195,11 @@ print(verdicts.answer(claimed))
 # ## What to make of it
 #
 # Read the two experiments against each other. What appears with the epochs fixed and not with the
-# steps fixed is about training time, not about examples. But with the steps fixed the sizes are not
-# fitted equally far, as the training loss shows: the fewer the images, the surer a network is of
-# them, and a surer softmax is steeper between classes. So what moves may be fit and confidence, the
-# other way than time; the standardised logits among the variants take confidence away, and not fit.
+# steps fixed needs training time to appear; whether examples do something of their own besides, it
+# can't say. For with the steps fixed the sizes are not fitted equally far, as the training loss
+# shows: the fewer the images, the further. That may move power the other way than time does. It is
+# not mere sureness: the set that is fitted best is the steepest between classes neither with digits
+# nor with CIFAR-10, and within classes not the flattest but the one with the most power.
 # No design here has size alone vary. The verdict is about the softmax above the
 # lowest cutoff; the column "variants" says of how many of the twelve measures (three cutoffs, power
 # and share, softmax and standardised logits) the same holds.
@@ -268,9 +270,11 @@ for size, times in in_steps.items():
 # <details><summary>Answer</summary>
 #
 # Few images, seen very often, are fitted to the last: the loss goes on falling by growing
-# confidence, and a very sure softmax is flat within a class and steep between. So fixing the steps
-# removes one confound and lets another in, how far each set is overfitted. No design fixes both
-# steps and epochs. Stating which is fixed, and showing the other, is what can be done.
+# confidence. One might expect a softmax flat within classes and steep between. The table says
+# otherwise: within, the smallest set has the most power. Its network is sure of its own images, not
+# of the test images that the paths run between. So fixing the steps removes one confound and lets
+# another in, how far each set is overfitted. No design fixes both steps and epochs. Stating which
+# is fixed, and showing the other, is what can be done.
 #
 # </details>
 

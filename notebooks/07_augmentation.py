@@ -249,9 +249,10 @@ for kind, rows in compared.groupby("kind"):
 #
 # Augmentations of equal accuracy are ranked by noise, and the correlation is over the augmentations
 # that somebody chose: another list is another population. It also says nothing about augmentation
-# as such: if every one lies below "none", as the counts above may show, then to augment lowers
-# frequency, of either kind, whatever the order among augmentations is. Where they raise accuracy,
-# too, that is against the paper's sentence between classes, though no test of it was declared.
+# as such: if every one lies below "none", as the counts above may show, then to augment lowered
+# power here, of either kind, whatever the order among augmentations is. (All these ratios share one
+# network without augmentation a seed: many ratios, few networks.) Where accuracy rises, too, that
+# is against the paper's sentence between classes, though no test of it was declared.
 
 # %% [markdown]
 # ## Exercises

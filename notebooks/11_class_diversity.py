@@ -96,8 +96,9 @@ protocol = measure.Protocol(**measure.Protocol.fields_in(parameters))
 # and fewer classes are left outside it that a path could pass through. And *which* classes: were
 # one of them hard, and mostly drawn into the large label, that would look like diversity. So the
 # usual seeds are chosen, by their drawing alone, to balance it: each of ten classes is alone three
-# times, one of two twice, and one of five five times. (They replace five seeds that put the dog, of
-# CIFAR-10, among the five each time.)
+# times, one of two twice, and one of five five times. What classes do then cancels in the mean, and
+# stays in the spread over seeds: the interval errs on the wide side. (They replace five seeds that
+# put the dog, of CIFAR-10, among the five each time.)
 
 
 # %%

@@ -9,7 +9,8 @@ from lib.measure import KINDS, column, matched_counts
 def against_accuracy(summary, name: str, cutoff: float, title: str):
     """One numbered point a condition of column `name`, its mean over seeds with their range: test
     error, best to the right, against HFF over all paths, and against power out of band over matched
-    paths (dashes: its floor), between and within classes; a key of the numbers. Returns the axes.
+    paths (dashes: its floor), between and within classes; a key of the numbers, which stand on four
+    sides of their points in turn, as points next to each other often overlap. Returns the axes.
     """
     power, floor = (column(one, "softmax", 1) for one in ("power", "floor"))
     measures = {"hff": "HFF, all paths", power: f"power above {cutoff:g} cycles/nu"}
@@ -27,9 +28,13 @@ def against_accuracy(summary, name: str, cutoff: float, title: str):
             options = {"fmt": "o", "color": plots.KIND_COLOURS[kind], "elinewidth": 0.7, "ms": 4}
             ax.errorbar(means["error"], means[measure], xerr=xerr, yerr=yerr, **options)
             for number, place in enumerate(means.loc[key, ["error", measure]].to_numpy(), 1):
-                moved = {"fontsize": 9, "xytext": (3, 3), "textcoords": "offset points"}
-                ax.annotate(str(number), place, **moved)
-            ax.set(title=f"{kind} classes", xlabel="test error", ylabel=label, xscale="log")
+                side = {"ha": ("left", "right")[number // 2 % 2]}
+                side["va"] = ("bottom", "top")[number % 2]
+                moved = [3 if word in ("left", "bottom") else -3 for word in side.values()]
+                offset = {"xytext": moved, "textcoords": "offset points", "fontsize": 9}
+                ax.annotate(str(number), place, **offset, **side)
+            xlabel = "test error (log, best to the right)"
+            ax.set(title=f"{kind} classes", xlabel=xlabel, ylabel=label, xscale="log")
             ax.invert_xaxis()
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter("{x:g}")

@@ -18,12 +18,12 @@ MEDIAN = "°"  # the median path goes the other way
 MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
 LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
 ends all compared networks classify correctly. n: seeds, or conditions; q: after Benjamini and
-Hochberg over these claims. Variants: of the measures that could be tested (twelve, or three of a
-wave), how many are decided with the same sign. Negligible: neither supported nor contradicted, and
-the 90 % interval lies within 10 % end to end (of a gain, of its mean; of accuracy, a point; of a
-rank correlation, .3). Intervals of rank correlations are bootstraps over conditions, their tests
-permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in 03): the
-path in the middle stands beside it, and decides nothing. Accuracy has no published measure."""
+Hochberg over these claims. Variants: how many of the measures that could be tested (twelve; three
+of a wave) are decided with the same sign, and against it. Negligible: neither supported nor
+contradicted, and the 90 % interval within 10 % end to end (of a gain, of its mean; of accuracy, a
+point; of a rank correlation, .3). Intervals of rank correlations are bootstraps over conditions,
+their tests permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in
+03): the middle path stands beside it, and decides nothing. Accuracy has no published measure."""
 MATRIX = "Effect of each primary claim by measure, over a dose's whole range; dot: decided"
 HEADS = (
     "|  | claim | verdict | effect [95 % interval] | n | q | variants | median path | published |"
@@ -51,10 +51,9 @@ def profile_page(profile: str, rows: list[dict]) -> str:
     text += [*summary.not_executed(rows), ""]
     text += [f"![{MATRIX}](matrix.png)", "", HEADS, "|---" * (HEADS.count("|") - 1) + "|"]
     for row in verdicts.judge(rows):
-        agree = f"{row['agreeing']}{', depends on the measure' * row['depends']}"
         numbers = [str(row["effect"]["n"]), f"{row['q']:.2g}".replace("nan", "")]
         told = [row["statement"], row["verdict"] + verdicts.why(row), row["text"]]
-        cells = [*told, *numbers, agree, row.get("median_text", ""), ""]
+        cells = [*told, *numbers, row["agreeing"] + row["against"], row.get("median_text", ""), ""]
         if row["published"]:
             cells[-1] = f"{row['published_verdict']}, {row['published_text']}"
         text.append(f"| {row['finding']} | {' | '.join(cells)} |")

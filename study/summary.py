@@ -13,7 +13,8 @@ paths, mean gain). [Declared](../study/claims.py) before the runs shown; after a
 on digits and pilots on CIFAR-10: F2 (both rose), F7 (so: no augmentation). False discoveries: 5 %.
 """
 DECIDED = ("supported", "contradicted")
-ASIDES = {"F2 along random directions": "along random", "F8 at equal f": "whitened images,"}
+ASIDES = {"F2 along random directions": "along random", "F5 gain by share": "share of its gain"}
+ASIDES |= {"F8 at equal f": "whitened images,"}
 DOUBT = """## What would change our mind
 
 - *Depends on the measure*: an argument, beforehand, for one output and one normalisation.

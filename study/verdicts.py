@@ -50,8 +50,8 @@ def verdict(effect: dict, expected: str, q: float | None) -> str:
 def judge(rows: list[dict]) -> list[dict]:
     """The primary claims among `Claim.row`s, each with q, verdict, published_q, published_verdict,
     agreeing ("11/12": of the variants that could be tested, those decided with the primary's sign),
-    ways (which of them are decided, upwards and downwards) and depends (both ways). q-values are
-    over all the rows given, of variants over a claim's own."""
+    against (", 4 against" it, or ""), ways (which are decided, upwards and downwards) and depends
+    (both ways). q-values are over all the rows given, of variants over a claim's own."""
     chosen = [dict(row) for row in rows if row.get("name")]
     for part, of in (("effect", ""), ("published", "published_")):
         there = [row for row in chosen if row[part]]
@@ -61,8 +61,9 @@ def judge(rows: list[dict]) -> list[dict]:
     for row in chosen:
         estimates, p = np.array(list(row["variants"].values()) or np.empty((0, 2)), float).T
         decided, tested = np.sign(estimates) * (false_discoveries(p) <= LEVEL), np.isfinite(p).sum()
-        agreeing = int((decided == sign(row["effect"])).sum())
-        row["agreeing"] = f"{agreeing}/{tested}" if tested else ""
+        agree, against = (int((decided * sign(row["effect"]) == way).sum()) for way in (1, -1))
+        row["agreeing"] = f"{agree}/{tested}" if tested else ""
+        row["against"] = f", {against} against" if against else ""
         row["ways"] = [_kinds(row["variants"], decided == way) for way in (1, -1)]
         row["depends"] = all(row["ways"])
     return chosen
@@ -127,8 +128,7 @@ def table(claimed: list[Claim]) -> pd.DataFrame:
 
 
 def answer(claimed: list[Claim]) -> str:
-    """The answer in words, of the primary claims: what each says by itself, which of its variants
-    are decided, the median path, and the same as it was published."""
+    """The answer in words: each primary claim by itself, its variants, median and as published."""
     sentences = []
     for row in judge([claim.row() for claim in claimed]):
         text = f"{row['statement'][0].upper()}{row['statement'][1:]}: {alone(row)}{why(row)}"

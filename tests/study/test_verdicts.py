@@ -100,6 +100,14 @@ def test_variants_that_agree_and_variants_that_do_not():
     assert agreement() == ("", False)
 
 
+def test_variants_against_an_effect_are_counted_where_none_is_decided_with_it():
+    undecided = effect(0.5, 0.4)
+    (row,) = judged(claim(undecided, variants=[(-0.5, 0.001)] * 4 + [(0.5, 0.3)] * 8))
+    assert (row["agreeing"], row["against"], row["depends"]) == ("0/12", ", 4 against", False)
+    (row,) = judged(claim(Effect(math.nan, reason="missing"), variants=[(0.5, 0.001), (0.5, 0.3)]))
+    assert (row["agreeing"], row["against"]) == ("0/2", "")  # no sign to be for or against
+
+
 def test_variants_are_corrected_together():
     """Of twelve p of .04 all, of one .04 among .9 none, are decided."""
     assert agreement(*[(0.5, 0.04)] * 12) == ("12/12", False)
