@@ -167,8 +167,7 @@ figure.tight_layout()
 
 # %% [markdown]
 # The spectra: the power above each $f$, of the softmax and of standardised logits, as a ratio to
-# that with the least decay, each seed to its own (values at the floor are left out). Mind the two
-# vertical axes: they are not the same.
+# that with the least decay, each seed to its own (values at the floor are left out).
 
 # %%
 spectra = measure.spectra(claims.without_floor(summary[summary["included"]]), cutoff)
@@ -176,17 +175,17 @@ own = ["seed", "kind", "output", "frequency"]
 reference = spectra[spectra["weight_decay"] == least].set_index(own)["power"].rename("of_least")
 ratios = spectra.join(reference, on=own).assign(ratio=lambda all: all["power"] / all["of_least"])
 panels = {"row": "kind", "row_order": measure.KINDS, "col": "output", "height": 3, "aspect": 1.4}
-lines = {"kind": "line", "errorbar": ("pi", 100), "palette": "viridis", "legend": "full"}
-panels |= {"facet_kws": {"sharey": "col"}}
+palette = sns.color_palette("viridis", ratios["weight_decay"].nunique())
+lines = {"kind": "line", "errorbar": ("pi", 100), "palette": palette, "legend": "full"}
 grid = sns.relplot(ratios, x="frequency", y="ratio", hue="weight_decay", **panels, **lines)
 ticks = sorted(ratios["frequency"].unique())
-grid.set(xscale="log", yscale="log", xticks=ticks, xticklabels=[f"{f:.2g}" for f in ticks])
+grid.set(xscale="log", ylim=(0, None), xticks=ticks, xticklabels=[f"{f:.2g}" for f in ticks])
 grid.set_titles("{row_name} classes, {col_name}")
-grid.set_axis_labels("f (cycles/nu)", f"power above f, {least:g} = 1")
+grid.set_axis_labels("f (cycles/nu)", "ratio of power above f")
 for ax in grid.axes.flat:
     ax.minorticks_off()
 grid.legend.set_title("weight decay")
-note = f"{measure.matched_counts(summary)} Mean and range over {len(seeds)} seeds."
+note = f"{measure.matched_counts(summary)} Mean and range over {len(seeds)} seeds; 1: {least:g}."
 text = grid.figure.text(0.01, -0.02, note, fontsize="small", va="top")
 
 # %% [markdown]
