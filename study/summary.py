@@ -7,7 +7,7 @@ from study.claims import PRIMARIES
 
 HEAD = """# What holds
 
-Every primary claim of findings F1 to F11, by its published measure (minimum of noise fitting; of
+Primary claims of findings F1 to F11, by their published measure (minimum of noise fitting; of
 paths HFF, from *Models Out of Line*, 2022) and by this study's (power out of band along matched
 paths, mean gain). [Declared](../study/claims.py) before the runs shown; after an earlier instrument
 on digits and pilots on CIFAR-10: F2 (both rose), F7 (so: no augmentation). False discoveries: 5 %.
@@ -17,8 +17,8 @@ ASIDES = {"F2 along random directions": "along random", "F5 gain by share": "sha
 ASIDES |= {"F8 at equal f": "whitened images,"}
 DOUBT = """## What would change our mind
 
-- *Depends on the measure*: an argument, beforehand, for one output and one normalisation.
-- *The median path*: a few can carry a mean. Added after CIFAR-10 was seen, it decides nothing.
+- *Depends on the measure*: an argument, beforehand, for one output and normalisation.
+- *The median path*: a few can carry a mean. Added after CIFAR-10, it decides nothing.
 - *Random directions* end in no image: where power rises there too, F2 may not be about classes.
 - *Inconclusive*: more seeds or conditions. *Negligible*: a reason why 10 % matters.
 - *Not testable*: networks accurate enough for 100 matched paths, or clear of the floor.
@@ -27,7 +27,7 @@ DOUBT = """## What would change our mind
 
 ## Limits
 
-Small networks and images, few epochs, chosen conditions: what goes together there tells no cause.
+Small networks and images, few epochs, chosen conditions: going together tells no cause.
 """
 
 
