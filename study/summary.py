@@ -13,8 +13,8 @@ paths, mean gain). [Declared](../study/claims.py) before the runs shown; after a
 on digits and pilots on CIFAR-10: F2 (both rose), F7 (so: no augmentation). False discoveries: 5 %.
 """
 DECIDED = ("supported", "contradicted")
-ASIDES = {"F2 along random directions": "along random", "F5 gain by share": "share of its gain"}
-ASIDES |= {"F8 at equal f": "whitened images,"}
+ASIDES = {"F2 along random directions": "along random", "F5 more of its gain kept": "of its gain"}
+ASIDES |= {"F8 at equal f, a doubling": "whitened images,"}
 DOUBT = """## What would change our mind
 
 - *Depends on the measure*: an argument, beforehand, for one output and normalisation.
@@ -22,7 +22,7 @@ DOUBT = """## What would change our mind
 - *Random directions* end in no image: where power rises there too, F2 may not be about classes.
 - *Inconclusive*: more seeds or conditions. *Negligible*: a reason why 10 % matters.
 - *Not testable*: networks accurate enough for 100 matched paths, or clear of the floor.
-- Whatever turns a verdict when spacing, precision or kind of path change:
+- Verdicts that turn with spacing, precision or the kind of path:
   [01](../notebooks/01_measuring_frequency.ipynb), [03](../notebooks/03_training_time.ipynb).
 
 ## Limits
@@ -58,8 +58,8 @@ def of_profile(profile: str, rows: list[dict]) -> str:
     text.append(f"- **Depends on the measure** (variants decided both ways): {_named(depends)}.")
     text.append(f"- **The median path goes the other way** (softmax): {_named(parting)}.")
     for title, words in ASIDES.items():
-        own = [row for row in rows if words in row["statement"]]
-        told = [f"{row['statement'].split()[0]} {row['text'].split(' from')[0]}" for row in own]
+        own = [(row["statement"], row["text"]) for row in rows if words in row["statement"]]
+        told = [f"{of.split()[0]} {it[: it.find(']') + 1] or it}" for of, it in own]
         text += [f"- {title}: {'; '.join(told)}."] if told else []
     return "\n".join([*text, *not_executed(rows), ""])
 

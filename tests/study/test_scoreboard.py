@@ -89,7 +89,7 @@ def test_page_of_a_profile():
         "published",
     ]
     published = ("contradicted, x 2 [1.9, 2.1]", "negligible, x 2 [1.9, 2.1]")
-    depends = "2/3, depends on the measure"
+    odd = "2/3, 1 against"
     assert table[2] == [
         "F2",
         "between rises",
@@ -97,7 +97,7 @@ def test_page_of_a_profile():
         effect,
         "5",
         "0.001",
-        depends,
+        odd,
         "x 0.1 [0.05, 0.2]",
         published[0],
     ]
@@ -237,8 +237,18 @@ def test_the_summary_tells_f2_along_random_directions():
 
 
 def test_the_summary_tells_f8_on_whitened_images():
-    row = claim("F8", "gain") | {"statement": "whitened images, mean gain", "text": "+0.1 [0, 0.2]"}
-    assert "- F8 at equal f: whitened +0.1 [0, 0.2]." in summary.of_profile("one", [row])
+    row = claim("F8", "gain") | {"statement": "whitened images, mean gain"}
+    row["text"] = "+0.1 [0, 0.2] a doubling of the image frequency"
+    line = "- F8 at equal f, a doubling: whitened +0.1 [0, 0.2]."
+    assert line in summary.of_profile("one", [row]).splitlines()
+
+
+def test_the_summary_tells_which_wave_keeps_more_of_its_gain():
+    row = claim("F5", "gain") | {"statement": "slow wave, share of its gain kept, beyond the fast"}
+    told = {"+0.1 [0, 0.2] more kept": "slow +0.1 [0, 0.2]", "no estimate": "slow no estimate"}
+    for row["text"], words in told.items():
+        line = f"- F5 more of its gain kept: {words}."
+        assert line in summary.of_profile("one", [row]).splitlines()
 
 
 @pytest.mark.parametrize("profile", results.SHIPPED)
