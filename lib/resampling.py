@@ -21,7 +21,7 @@ def bootstrap(values, groups, num_resamples: int = 2000, confidence: float = 0.9
     """Mean of `values` with a percentile bootstrap interval over whole groups. values: (n,).
     groups: (n,), for instance the training seed of each value; or (n, 2), the two images that a
     path joins: then images are resampled, and a path counts as often as the product of its ends'
-    draws. One group alone has no interval: low and high are NaN."""
+    draws (Owen 2007; sqrt 3 too wide where no two share an image). One group: low, high are NaN."""
     values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
     if len(values) == 0 or len(values) != len(groups) or not np.isfinite(values).all():
         got = f"{len(values)} values, {len(groups)} groups"

@@ -229,8 +229,9 @@ fits, nulls = measure.fitting(waves), measure.null(waves)
 # ## What the runs show
 #
 # First the course of training. The grey band is what the gain is without any wave: the same slope
-# with the control of another seed in place of the wave's run. A wave whose curve stays in it is
-# treated as if its noise were even: the network has learned the wave's mean, not the wave.
+# with the control of another seed in place of the wave's run. One run in the band can't be told
+# from no wave; five of the same sign still can, since a gain is taken against the control of its
+# own seed, and varies less than the band, whose two networks differ in seed.
 
 # %% [markdown] tags=["exercise", "slide"]
 # ### Exercise 2.1 (predict)
@@ -250,10 +251,10 @@ fits, nulls = measure.fitting(waves), measure.null(waves)
 # <details><summary>Answer, for after the figure</summary>
 #
 # With a bias towards low frequencies the slow waves leave the band first and climb highest, the
-# faster ones later and less, and the fastest may stay inside to the end: the network then treats
-# their noise as if it were even. A network without the bias would lift all curves together, each to
-# the gain of an exact fit in the plan above. A curve inside the band is no proof that a wave can't
-# be learned, only that it was not, in this time.
+# faster ones later and less, and the fastest may stay inside to the end: no single run of it then
+# shows that it was learned at all. A network without the bias would lift all curves together, each
+# to the gain of an exact fit in the plan above. A curve inside the band is no proof that a wave
+# can't be learned, only that it was not, in this time.
 #
 # </details>
 
@@ -588,7 +589,7 @@ for frequency, label in labels.items():
 #
 # A network that never saw a wave has a slope, too, whenever something else that goes with the norm
 # makes it more or less sure: faint images, hard classes. The slower the wave, the more of such a
-# trend it resembles, so the error is largest for the very waves that are said to be learned best.
+# trend it can resemble, so the very waves that are said to be learned best are in most danger.
 # Subtracting a control of the same seed takes away whatever both networks share. Where the slopes
 # printed here are small, the control was cheap insurance; on other images it is not.
 #

@@ -47,8 +47,9 @@
 #
 # Over **families** of networks with clean labels, the power of the softmax out of band along paths
 # between test images ([notebook 03](03_training_time.ipynb)) against test accuracy. Three kinds of
-# family differ in one thing at a time: a small CNN; the same connections with weights that are
-# not shared (locally connected); and an MLP, with neither locality nor sharing.
+# family take away first sharing, then locality: a small CNN; the same connections with weights that
+# are not shared (locally connected, so of more parameters); and an MLP, with neither (and of other
+# depth and width).
 
 # %%
 import dataclasses
@@ -321,7 +322,8 @@ print(verdicts.answer(claimed))
 # gain, while its dip may still be to come. Compare the gain with the null band: what lies inside
 # is what two controls of different seeds also show, without any wave.
 #
-# The width experiment changes one thing; the comparison of families changes everything at once, and
+# The width experiment changes width and what goes with it (weights are smaller at the start, steps
+# count for more); the comparison of families changes everything at once, and
 # accuracy is only the name of its horizontal axis. Families that are close in accuracy are ranked
 # by noise, and a correlation over families says nothing about what would happen to any one of them
 # if it were made better.
@@ -418,8 +420,8 @@ print(pd.DataFrame({"power of logits": power, "parameters": power.index.map(size
 #
 # A count of parameters says how many functions a network could draw, not which one training finds.
 # If the order by power is not that by parameters, the architecture and training choose; within one
-# family (the MLPs, the CNNs) the two orders may still agree. To claim a relation one has to vary
-# the number alone: that is why the width experiment stays within one family.
+# family (the MLPs, the CNNs) the two orders might still agree: do they here? To claim a relation
+# one has to vary the number alone: that is why the width experiment stays within one family.
 #
 # </details>
 

@@ -163,8 +163,8 @@ within = pd.concat(within, ignore_index=True)
 # %% [markdown]
 # A network whose weights or preprocessing were wrong would still give numbers. So its top-1
 # accuracy comes first, beside the one that is known for it (parameter `top1`). Known of these very
-# photos, as the shipped profile's, it should agree to the last image; known of ImageNet's 50,000,
-# within the sampling error of these.
+# photos, as the shipped profile's, it should agree to the last image (images_apart below 1); known
+# of ImageNet's 50,000, within the sampling error of these, which is what is claimed below.
 
 # %%
 overview = pd.DataFrame(rows)
@@ -220,9 +220,10 @@ summary.set_index(["kind", "model"])[columns].sort_index().map("{:.3g}".format)
 # * **log-volume** of the covariance of the class's pixels: mean logarithm of its eigenvalues;
 # * **intrinsic dimension**: the participation ratio of those eigenvalues.
 #
-# A class's frequency is its mean rank over the networks, the one that gives the features left out.
-# HFF is over all its paths, power over those whose two ends the network classifies correctly; a
-# network without such a path, or at the floor, gives the class no rank.
+# A class's frequency is its mean rank over the networks, from 0, the lowest of the classes, to 1;
+# the network that gives the features is left out. HFF is over all its paths, power over those whose
+# two ends the network classifies correctly; a network without such a path, or at the floor, gives
+# the class no rank: such a class is drawn as an open circle.
 
 # %%
 tested, columns = within[within["network"] != left_out], ["hff", measure.PRIMARY, "power_logits_1"]
@@ -232,10 +233,13 @@ for _, paths in tested.groupby("network"):
     names = [name.replace("floor", part) for name in floors for part in ("floor", "power", "share")]
     means = pd.DataFrame({name: diversity.by_class(paths, name) for name in ("hff", *names)})
     for column in columns:
-        ranks[column].append(claims.without_floor(means)[column].rank())
+        rank = claims.without_floor(means)[column].rank()
+        ranks[column].append((rank - 0.5) / rank.count())
 for column in columns:
     diverse[column] = pd.concat(ranks[column], axis=1).mean(axis=1)
 without = pd.concat(ranks[measure.PRIMARY], axis=1).isna().sum(axis=1).rename("networks without")
+
+# %%
 correct = tested[tested["correct"]].groupby(["label", "network"]).size()
 fewest = correct.unstack(fill_value=0).min(axis=1).reindex(diverse.index, fill_value=0)
 named = [str(label) for label in diverse.index]
@@ -272,8 +276,12 @@ diverse.join([fewest.rename("fewest correct paths"), without]).round(2)
 
 
 # %%
-def name_points(ax, kind: str, column: str) -> None:
-    """The names of the first twenty classes, each beside its point, towards the middle."""
+def draw_classes(ax, kind: str, column: str) -> None:
+    """A point a class, open where a network is without; beside it, towards the middle, its name (of
+    the first twenty classes)."""
+    plots.sns.scatterplot(diverse, x=kind, y=column, color="C1", ax=ax)
+    some = diverse[pd.concat(ranks[column], axis=1).isna().any(axis=1).reindex(diverse.index)]
+    ax.plot(some[kind], some[column], "o", color="C1", mfc="white")
     for called, *place in diverse[["class", kind, column]][:20].itertuples(index=False):
         right = place[0] > diverse[kind].agg(["min", "max"]).mean()
         options = {"ha": "right" if right else "left", "textcoords": "offset points"}
@@ -287,10 +295,9 @@ shape, num_tested = (len(labels), len(diversity.DIVERSITIES)), tested["network"]
 figure, axes = plots.plt.subplots(*shape, figsize=(15, 7), sharex="col", sharey="row")
 for line, (column, label) in zip(axes, labels.items(), strict=True):
     for ax, (kind, title) in zip(line, diversity.DIVERSITIES.items(), strict=True):
-        plots.sns.scatterplot(diverse, x=kind, y=column, color="C1", ax=ax)
-        name_points(ax, kind, column)
+        draw_classes(ax, kind, column)
         rho = stats.rank_test(diverse[kind], diverse[column]).estimate
-        ax.set(xlabel=title, ylabel=f"{label}\n(mean rank over {num_tested} networks)")
+        ax.set(xlabel=title, ylabel=f"{label}\n(mean rank, up to {num_tested} networks)")
         ax.set_title(f"rho {rho:.2f}", fontsize="small")
         ax.locator_params(axis="x", nbins=5)
 title = f"{whose}: diversity against frequency within classes, {len(diverse)} classes"
@@ -349,6 +356,10 @@ for kind in measure.KINDS:
     least, most = falls[kind].min(), falls[kind].max()
     words = "of the power of standardised logits above the cutoff"
     print(f"{kind} classes: {least:.1%} to {most:.1%} {words} lies above 4 times it.")
+place = torch.linspace(-1, 1, num_points, dtype=torch.float64)
+for called, curve in {"step": place > 0, "parabola": place**2}.items():
+    power = measure.out_of_band_curve(curve.double()[None, :, None], 1.0, [0.05, 0.2])[0]
+    print(f"For comparison, of a {called}: {power[1] / power[0]:.1%}.")
 print(f"rank correlations with {len(diversity.DIVERSITIES)} measures of diversity, least to most:")
 for column, label in names.items():
     rho = [stats.rank_test(diverse[one], diverse[column]).estimate for one in diversity.DIVERSITIES]
@@ -359,7 +370,9 @@ for column, label in names.items():
 #
 # Power above a frequency can only fall with it; how steeply is what tells a function of low
 # frequencies from noise. Of white noise, about two thirds of the power above .05 cycles a spacing
-# lie above four times that.
+# lie above four times that. But little else is ruled out: a single step, which has every frequency,
+# passes as well, and a parabola has as little as these networks may have (both are printed above).
+# And what a trained network is says nothing of what it learned first.
 #
 # HFF over all paths rises with the share of paths on which the prediction changes, and it changes
 # where a class is hard: a diverse class may just be a hard one (confidence moves HFF, too). Along

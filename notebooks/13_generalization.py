@@ -226,10 +226,11 @@ ticks.append(f"all, within ({pooled['between', 'hff'].n})")
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer, for after the figure</summary>
 #
-# Within classes HFF should go down with accuracy nearly everywhere: it counts wrong ends. Between
-# classes HFF has little room. Power follows confidence as well: where an intervention makes
-# networks surer *and* better, power between classes rises with accuracy; where it makes them better
-# and less sure (mixup, smoothing), the two part. The interventions with the most conditions weigh
+# Within classes HFF should go down with accuracy where the share of wrong ends moves it most, so
+# where accuracy has a range. Between classes HFF has little room. Power follows confidence as well:
+# where an intervention makes networks surer *and* better, power between classes rises with
+# accuracy; where it makes them less sure (mixup, smoothing), power falls, be they better (as with
+# digits) or worse. The interventions with the most conditions weigh
 # most. One with four conditions can have a correlation of 1 or -1 by chance, once in twelve.
 #
 # </details>
@@ -258,7 +259,8 @@ figure.tight_layout()
 # ### Where published and out of band differ, and what each follows
 #
 # For each intervention: what happens from its least to its most accurate condition (a line through
-# all conditions, by rank of accuracy). Power is class changes a path times power per change: more
+# all conditions, by rank of accuracy; where it and the rank correlation above differ in sign, there
+# is no clear way). Power is class changes a path times power per change: more
 # transitions, or sharper ones. Where published and out of band go different ways: for HFF, which of
 # wrong ends (1 - accuracy), class changes, power per change and the distance that the softmax
 # covers along a path goes most with it over the conditions; for power, which of its two factors
@@ -310,6 +312,9 @@ for (name, kind), rows in rows_of:
     ratios = {column: f"x {np.exp(value):.3g}" for column, value in rise.items()}
     sign = np.sign(rise["hff"] * rise[measure.PRIMARY])
     way = {1: "the same way", -1: "opposite ways"}.get(sign, "not comparable")
+    signs = {column: np.sign(within_each[kind, column, name].estimate) for column in labels}
+    if any(signs[column] * rise[column] < 0 for column in labels):
+        sign, way = 0, "no clear way"
     why = f"{followed_by_hff(rows)}; {factor_of_power(rows)}"
     row = {"finding": findings[name], "intervention": name, "kind": kind}
     row |= {"published": ratios["hff"], "out of band": ratios[measure.PRIMARY]}
@@ -385,7 +390,8 @@ print(f"Published and out of band go the same way in {same.sum()} of {len(same)}
 # The row of an intervention in the table is the place to look: an HFF that follows wrong ends or
 # class changes is about transitions, and one that follows their sharpness, or the distance of the
 # softmax, is about confidence. Power that moves by sharpness has no more transitions. The
-# standardised logits among the variants take confidence away.
+# standardised logits among the variants take confidence away: where the softmax's power alone is
+# decided, confidence is not excluded.
 #
 # Interventions are not drawn at random: they are those that these notebooks chose, and those with
 # more conditions weigh more. Accuracy is not what was varied: where an intervention moves accuracy

@@ -301,10 +301,11 @@ for (kind, column), effect in effects.items():
 # %% [markdown]
 # ## What to make of it
 #
-# If the first three claims hold, a high reading means high frequency. A difference between two
-# networks out of band is one of their functions along these paths, at these end points; where it
-# appears for the softmax and not for the logits, the networks differ in confidence. Read accuracy
-# beside it: HFF counts transitions, and within a class there is one where an end is wrong.
+# If the first three claims hold, the share tells frequencies above the cutoff from those below.
+# Power also grows with the height of what it sees, so with confidence (exercise 14.3): where a
+# difference between two networks appears for the softmax and not for the logits, that is it. Else
+# it is one of their functions along these paths, at these end points. Read accuracy beside it: HFF
+# counts transitions, and within a class there is one where an end is wrong.
 #
 # Pretrained networks by name, on a folder of photos, are measured from the command line:
 # `study measure timm:NAME --data folder:PATH`. [Notebook 12](12_imagenet.ipynb) does so for

@@ -107,8 +107,7 @@ def line(claim: Claim) -> str:
 
 
 def show(claimed: list[Claim]) -> None:
-    """Print the claims, a line each: the cell that nbval compares. "above 0": of the effect, that a
-    ratio is above 1, whatever the claim expects."""
+    """Print the claims as nbval compares them. "above 0": the effect, a ratio above 1."""
     for claim in claimed:
         print(line(claim))
 
@@ -135,6 +134,7 @@ def answer(claimed: list[Claim]) -> str:
         text += f", {row['text']}."
         for way, names in zip(("upwards", "downwards"), row["ways"], strict=True):
             text += f" Variants decided {way}: {names}." * bool(names)
+        text += f" Decided with its sign: {row['agreeing']}." * bool(row["agreeing"])
         text += " It depends on the measure." * row["depends"]
         median = row["median_text"].replace("no estimate", "")
         text += f" The median path: {median}." * bool(median)

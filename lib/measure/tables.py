@@ -31,9 +31,9 @@ def titles(cutoff: float) -> dict[str, str]:
 
 def intervals(measurement) -> pd.DataFrame:
     """The measures of a `Measurement` with 95 % bootstrap intervals over images: paths share their
-    ends, so images are drawn anew and not paths. One row a measure and kind of path: measure (a
-    column, see `titles`), kind, estimate, low, high, num_paths. HFF is over all paths, the others
-    over those with both ends correct (NaN where there is none; one path has no interval)."""
+    ends, so images are drawn anew (wide rather than narrow: see `bootstrap`). Rows: measure (see
+    `titles`), kind of path, estimate, low, high, num_paths. HFF is over all paths, the others over
+    those with both ends correct (NaN where there is none; one path has no interval)."""
     rows, paths = [], with_shares(measurement.paths)
     cutoff = float(measurement.network["cutoff"].iloc[0])
     for name in titles(cutoff):
