@@ -357,7 +357,7 @@ for kind in measure.KINDS:
     words = "of the power of standardised logits above the cutoff"
     print(f"{kind} classes: {least:.1%} to {most:.1%} {words} lies above 4 times it.")
 place = torch.linspace(-1, 1, num_points, dtype=torch.float64)
-for called, curve in {"step": place > 0, "parabola": place**2}.items():
+for called, curve in {"step": place > 0, "kink": place.abs()}.items():
     power = measure.out_of_band_curve(curve.double()[None, :, None], 1.0, [0.05, 0.2])[0]
     print(f"For comparison, of a {called}: {power[1] / power[0]:.1%}.")
 print(f"rank correlations with {len(diversity.DIVERSITIES)} measures of diversity, least to most:")
@@ -371,8 +371,8 @@ for column, label in names.items():
 # Power above a frequency can only fall with it; how steeply is what tells a function of low
 # frequencies from noise. Of white noise, about two thirds of the power above .05 cycles a spacing
 # lie above four times that. But little else is ruled out: a single step, which has every frequency,
-# passes as well, and a parabola has as little as these networks may have (both are printed above).
-# And what a trained network is says nothing of what it learned first.
+# passes as well, and a single kink, as of one ReLU, falls about as these networks do (both printed
+# above). And what a trained network is says nothing of what it learned first.
 #
 # HFF over all paths rises with the share of paths on which the prediction changes, and it changes
 # where a class is hard: a diverse class may just be a hard one (confidence moves HFF, too). Along
