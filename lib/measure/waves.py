@@ -40,7 +40,7 @@ def _noisy(config) -> tuple[np.ndarray, float, np.ndarray]:
 def gain(of_run: np.ndarray, of_control: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Least-squares slope, over images, of what a run's probability of the true class exceeds its
     control's by, on that class's noisy label: (epochs,). of_run, of_control: probabilities (epochs,
-    n); labels: (n,). 0: as if there were no wave; 1: fitted. NaN where the labels are even."""
+    n); labels: (n,). 0: the wave is not followed; 1: fitted. NaN where the labels are even."""
     target = labels - labels.mean()
     variance = (target**2).sum()
     if variance < 1e-12 * len(target):
