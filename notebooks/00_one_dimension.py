@@ -668,8 +668,9 @@ for factor, run in zip((1, 10), extra, strict=True):
 # With more noise every frequency is on offer, so the points are fitted whatever the target is: the
 # error at the points says little. But many functions of high frequency pass through the same
 # points, and the one that is found is nearest to the noisy start, not to the target: the error
-# between the points grows. That one is like a test error. A bias towards low frequencies is what
-# makes a network guess well between its data; without it, fitting is easy and means nothing.
+# between the points grows. That one is like a test error. A bias that suits the target, towards low
+# frequencies where the target is slow, is what makes a network guess well between its data; without
+# one, fitting is easy and means nothing.
 #
 # </details>
 

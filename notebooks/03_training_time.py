@@ -181,6 +181,7 @@ for which, logits in measure.outputs_along(measure.Forward(network, images, devi
 # %% [markdown]
 # The mean is over **matched** paths: those whose two ends are classified correctly at every epoch
 # that is compared. So the same paths, and no others, stand behind every point of the figures below.
+# (Less than 1e-16 is rounding, and drawn in the first bar.)
 
 # %%
 of_seed = summary[summary["seed"] == seeds[0]]

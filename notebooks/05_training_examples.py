@@ -39,8 +39,9 @@
 # and training time alone moves function frequency ([notebook 03](03_training_time.ipynb)). So every
 # size is trained twice: with the steps fixed, which is what the claims are about, and with the
 # epochs fixed, as the released code does, which is described. Fixed steps leave a second confound:
-# the batch is $\min(B, n)$, so a set of at most $B$ images is trained on full batches, without the
-# noise of drawing them, and a slope over the sizes holds that difference too.
+# the batch is $\min(B, n)$, so a set of at most $B$ images, or hardly more, is trained on full
+# batches (of digits' four sets two), without the noise of drawing them, and a slope over the sizes
+# holds that difference too.
 #
 # What is measured is $E(f_c)$, the power of the softmax out of the band below $f_c$ along straight
 # paths between test images ([notebook 01](01_measuring_frequency.ipynb) builds it), as a function

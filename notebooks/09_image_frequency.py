@@ -234,10 +234,11 @@ trained = runs.sweep([*every, *{config.control() for config in every}], device)
 #
 # On the images as they are both beliefs predict a fall: low image frequencies reach further, so
 # their waves of equal periods are also slower per nu. Whitened images pull the two apart: all
-# directions reach equally far, so function frequency is the same for all. If the fall stays, it is
-# one of image frequency; if it goes, function frequency was enough to explain it; if it turns
-# round, something else is at work, such as what the classes depend on. Writing down both
-# predictions before is what makes the second panel a test.
+# directions reach equally far, so function frequency is the same for all. If the fall stays, f is
+# not what makes it: image frequency is, or anything else that differs between the directions, such
+# as what the classes depend on; if it goes, function frequency was enough to explain it; if it
+# turns round, something else is at work. Writing down both predictions before is what makes the
+# second panel a test.
 #
 # </details>
 
@@ -435,7 +436,7 @@ if whiten:
     described.append(("whitened images, mean gain", design(tables["whitened"], "mean_gain")))
     slopes = [stats.slopes(tables[name], "radius", "mean_gain", False) for name in loaded]
     effect = stats.t_test((slopes[1] - slopes[0]) / np.log2(max(radii) / min(radii)))
-    text = designs.said(effect, "more of a slope on whitened images", ratio=False)
+    text = designs.said(effect, "a doubling (above 0: a flatter fall, or a rise)", ratio=False)
     described.append(("slope on whitened images less that on images as they are", (effect, text)))
 effect = stats.t_test([stats.rank_correlation(one.numpy(), variance.numpy()) for one in changed])
 text = designs.said(effect, "rank correlation over the Fourier plane", ratio=False)
@@ -470,7 +471,8 @@ if others:
 #
 # Seeds replicate the networks, not the directions: the verdict is about these few directions, which
 # are the same for every seed. The correlation over their means, and each orientation by itself, say
-# how far they agree with each other.
+# how far they agree with each other; a slope may be no line, as with digits, whose horizontal waves
+# gain most at 2 cycles/image, on both sets of images.
 #
 # A slope at equal periods has two explanations: networks prefer low *image* frequencies; or they
 # prefer low *function* frequencies, and a wave of equal periods is slower where images spread
@@ -584,9 +586,10 @@ print(order.sort_values("periods").round(2))
 # With $f$ fixed the number of periods differs: where images reach further there are more of them,
 # so a harder wave in that sense. If the gain still falls with the radius, although the periods fall
 # with it too, then fewer periods were not easier, and image frequency (or how loud a direction is)
-# matters beside $f$. If it follows the periods, they explain it. If it hardly moves, $f$ alone is
-# enough, and neither the radius nor the periods counts for much in this range. One experiment fixes
-# periods, the other fixes $f$; neither fixes both.
+# matters beside $f$. If it follows the periods, they explain it. If it hardly moves, the two may
+# cancel: with digits, at the same $f$, along the vertical direction of 3 cycles/image, a wave of
+# two periods on whitened images gains .13 and one of a single period here .35. So $f$ alone is not
+# enough. One experiment fixes periods, the other fixes $f$; neither fixes both.
 #
 # </details>
 

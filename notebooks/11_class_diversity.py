@@ -199,7 +199,8 @@ axes = plots.published_and_out_of_band(table, "size", cutoff, title=title, **lab
 
 # %% [markdown]
 # Is it more transitions, or sharper ones? And is it the distance between two images? The means by
-# size, beside the mean pixel distance of two images of a label:
+# size, beside the mean pixel distance of two images of a label. (Here and in the figure means over
+# seeds are arithmetic, and one seed may carry them; the claims compare mean logarithms.)
 
 # %%
 columns = ["correct", "num_paths", "distance", "changes", "hff", measure.PRIMARY, "share_softmax_1"]
@@ -274,7 +275,8 @@ print(verdicts.answer(claimed))
 # where a label is hard: a diverse label may be just a hard one (confidence moves HFF, too). Along
 # paths with correct ends that is taken away in part: a path may leave its label and come back,
 # which the class changes a path show. The row at equal length asks whether anything is left once
-# two images are not further apart.
+# two images are not further apart; where it has too few paths, as with both datasets, the distance
+# remains a rival.
 #
 # The sizes differ in number: where only one label a seed has a size, what is particular to that
 # label and what its size does are told apart by the drawing alone, which therefore has to be
