@@ -18,7 +18,7 @@ ASIDES |= {"F8 at equal f, a doubling": "whitened images,"}
 DOUBT = """## What would change our mind
 
 - *Depends on the measure*: an argument, beforehand, for one output and normalisation.
-- *The median path*: a few can carry a mean. Added later, it decides nothing.
+- *The median path*: a few can carry a mean. Added after CIFAR-10, it decides nothing.
 - *Random directions* end in no image: where power rises there too, F2 may not be about classes.
 - *Inconclusive*: more seeds or conditions. *Negligible*: why 10 % would matter.
 - *Not testable*: networks accurate enough for 100 matched paths, or clear of the floor.

@@ -252,9 +252,11 @@ def test_the_summary_tells_which_wave_keeps_more_of_its_gain():
 
 
 @pytest.mark.parametrize("profile", results.SHIPPED)
-def test_what_is_shipped_tells_f2_along_random_directions(profile):
+def test_what_is_shipped_tells_what_stands_beside_its_claims(profile):
+    """All of them: a statement that is renamed in its notebook would drop its line."""
     text = summary.of_profile(profile, results.shipped(profile))
     assert "\n- F2 along random directions: between x " in text
+    assert [title for title in summary.ASIDES if f"\n- {title}: " not in text] == []
 
 
 def test_the_summary_of_all_profiles_is_short():
