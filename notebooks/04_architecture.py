@@ -55,6 +55,7 @@
 import dataclasses
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 
@@ -168,6 +169,22 @@ legend = axes[1].legend(loc="upper left", **plots.SMALL)
 # %%
 columns = ["test_accuracy", "mean_gain", "final_gain", "min_noise_fitting", "beyond_control"]
 waves.groupby(["size", "model"])[columns].mean().round(3)
+
+# %% [markdown]
+# A wider network learns everything sooner, the classes too. So here is the gain at equal accuracy:
+# when a run first reaches the test accuracy that the least accurate width of its seed ends at
+# (between two evaluated epochs on the line through them).
+
+# %%
+rows = []
+for (seed, size), run in fits.groupby(["seed", "size"]):
+    level = waves.loc[waves["seed"] == seed, "test_accuracy"].min()
+    so_far = run["test_accuracy"].cummax()  # rises, as interpolation needs
+    found = [float(np.interp(level, so_far, run[column])) for column in ("epoch", "gain")]
+    rows.append((size, seed, level, *found, run["gain"].iloc[-1]))
+columns = ["size", "seed", "accuracy", "reached at epoch", "gain then", "gain at the end"]
+equal = pd.DataFrame(rows, columns=columns)
+equal.groupby("size").mean().drop(columns="seed").round(3)
 
 # %% [markdown]
 # ## Families: what goes with accuracy?
@@ -299,6 +316,7 @@ claimed = [claims.over_waves("F3", waves, over_widths)]
 claimed += claims.over_paths("F3", summary, designs.with_accuracy())
 statement = "under the wave, test accuracy over widths"
 claimed.append(claims.described("F3", statement, *over_widths(waves, "test_accuracy")))
+claimed.append(claims.described("F3", "gain at equal accuracy", *over_widths(equal, "gain then")))
 cleared = claims.without_floor(summary[summary["included"]]).dropna(subset=measure.PRIMARY)
 by_kind = cleared.assign(condition=cleared["model"].str.partition("-")[0])
 for kind, rows in by_kind.groupby("kind"):
