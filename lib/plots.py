@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator, NullLocator
+from scipy.stats import gmean
 
 from lib.measure import KINDS, column, matched_counts
 
@@ -22,16 +23,16 @@ def style() -> None:
 
 
 def over_seeds(table, x, y, hue=None, *, ax=None, legend=None, logx=False, marker="o", **labels):
-    """Mean over seeds with a band from the least to the greatest; their number goes under the axis.
-    table: one row a seed and x (and hue), with a column "seed". labels: title, xlabel, ylabel.
-    Returns the axes."""
+    """Mean over seeds (of powers and ratios geometric, as in claims) with a band from the least to
+    the greatest; their number goes under the axis. table: one row a seed and x (and hue), with a
+    column "seed". labels: title, xlabel, ylabel. Returns the axes."""
     ax = ax or plt.subplots()[1]
-    ordered = hue is not None and table[hue].dtype.kind in "if"
-    palette = sns.color_palette("viridis", table[hue].nunique()) if ordered else None
-    if hue == "kind":
-        palette = KIND_COLOURS
+    palette = KIND_COLOURS if hue == "kind" else None
+    if hue is not None and table[hue].dtype.kind in "if":
+        palette = sns.color_palette("viridis", table[hue].nunique())
     options = {"palette": palette, "marker": marker or None, "markersize": 4, "ax": ax}
-    options["legend"] = "full" if hue is not None else False
+    geometric = str(y).startswith(("power", "ratio"))
+    options |= {"legend": hue is not None and "full", "estimator": gmean if geometric else "mean"}
     table = table.reset_index(drop=True)  # seaborn takes each label of a row for one row
     sns.lineplot(table, x=x, y=y, hue=hue, errorbar=("pi", 100), **options)
     if logx:
@@ -41,7 +42,7 @@ def over_seeds(table, x, y, hue=None, *, ax=None, legend=None, logx=False, marke
         ax.minorticks_off()
     elif table[x].dtype.kind == "i":
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    count = f"(mean and range over {table['seed'].nunique()} seeds)"
+    count = f"({'geometric ' * geometric}mean and range over {table['seed'].nunique()} seeds)"
     ax.set(**labels | {"xlabel": f"{labels.get('xlabel', x)}\n{count}"})
     if hue is not None:
         ax.legend(title=legend or hue, **SMALL, **(BESIDE if table[hue].nunique() > 4 else {}))
@@ -73,8 +74,7 @@ def published_and_out_of_band(summary, x: str, cutoff: float, *, xlabel: str, lo
     ]
     note = f"{matched_counts(summary)} Dashed: the floor."
     note += " Crosses: left out of the matched paths." * (not summary["included"].all())
-    options = {"legend": "path", "xlabel": xlabel, "logx": logx, "title": title}
-    axes = row(panels, x, "kind", note=note, **options)
+    axes = row(panels, x, "kind", note=note, legend="path", xlabel=xlabel, logx=logx, title=title)
     for kind, colour in KIND_COLOURS.items():
         own, out = used[used["kind"] == kind], summary[~summary["included"]]
         level = own.groupby(x)[floor].mean()
@@ -90,13 +90,12 @@ def published_and_out_of_band(summary, x: str, cutoff: float, *, xlabel: str, lo
 
 def power_above(spectra, hue: str, *, legend: str, title="", note=""):
     """Power above f (of `measure.spectra`) against f, log-log: a row a kind of path, a column an
-    output, a curve a value of column `hue`, its mean over seeds with their range; floors dashed."""
-    numbers = spectra[hue].dtype.kind in "if"
-    count, table = spectra[hue].nunique(), spectra.reset_index(drop=True)
-    palette = sns.color_palette("viridis", count) if numbers else sns.color_palette(PALETTE, count)
+    output, a curve a value of column `hue`, geometric mean and range over seeds; floors dashed."""
+    ramp = "viridis" if spectra[hue].dtype.kind in "if" else PALETTE
+    table, palette = spectra.reset_index(drop=True), sns.color_palette(ramp, spectra[hue].nunique())
     panels = {"row": "kind", "col": "output", "height": 3.2, "aspect": 1.3, "palette": palette}
     lines = {"kind": "line", "errorbar": ("pi", 100), "hue": hue, "legend": "full"}
-    lines["err_kws"] = {"alpha": 0.12}
+    lines |= {"estimator": gmean, "err_kws": {"alpha": 0.12}}
     axes_of = {"row_order": KINDS, "facet_kws": {"sharey": "col"}}
     grid = sns.relplot(table, x="frequency", y="power", **lines, **panels, **axes_of)
     for (kind, output), ax in grid.axes_dict.items():
@@ -112,8 +111,8 @@ def power_above(spectra, hue: str, *, legend: str, title="", note=""):
     sns.move_legend(grid, "center left", bbox_to_anchor=(1, 0.5), title=legend)
     grid.figure.suptitle(title)
     grid.figure.tight_layout()
-    count = f"Mean and range over networks ({table['seed'].nunique()} seeds); dashed: the floor."
-    grid.figure.text(0.01, -0.02, f"{note} {count}".strip(), fontsize="small", va="top")
+    note += f" Geometric mean and range over {table['seed'].nunique()} seeds; dashed: the floor."
+    grid.figure.text(0.01, -0.02, note.strip(), fontsize="small", va="top")
     return grid
 
 

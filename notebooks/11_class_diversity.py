@@ -199,8 +199,9 @@ axes = plots.published_and_out_of_band(table, "size", cutoff, title=title, **lab
 
 # %% [markdown]
 # Is it more transitions, or sharper ones? And is it the distance between two images? The means by
-# size, beside the mean pixel distance of two images of a label. (Here and in the figure means over
-# seeds are arithmetic, and one seed may carry them; the claims compare mean logarithms.)
+# size, beside the mean pixel distance of two images of a label. (In the table means over seeds are
+# arithmetic, and one seed may carry them; the claims compare mean logarithms, as does a figure that
+# says geometric.)
 
 # %%
 columns = ["correct", "num_paths", "distance", "changes", "hff", measure.PRIMARY, "share_softmax_1"]

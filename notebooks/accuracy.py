@@ -1,16 +1,18 @@
 """The figure of notebooks 04 and 07: measures of conditions against their test error."""
 
 from matplotlib.ticker import LogLocator, NullLocator
+from scipy.stats import gmean
 
 from lib import plots
 from lib.measure import KINDS, column, matched_counts
 
 
 def against_accuracy(summary, name: str, cutoff: float, title: str):
-    """One numbered point a condition of column `name`, its mean over seeds with their range: test
-    error, best to the right, against HFF over all paths, and against power out of band over matched
-    paths (dashes: its floor), between and within classes; a key of the numbers, which stand on four
-    sides of their points in turn, as points next to each other often overlap. Returns the axes.
+    """One numbered point a condition of column `name`, its mean over seeds (of power geometric)
+    with their range: test error, best to the right, against HFF over all paths, and against power
+    out of band over matched paths (dashes: its floor), between and within classes; a key of the
+    numbers, which stand on four sides of their points in turn, as points next to each other often
+    overlap. Returns the axes.
     """
     power, floor = (column(one, "softmax", 1) for one in ("power", "floor"))
     measures = {"hff": "HFF, all paths", power: f"power above {cutoff:g} cycles/nu"}
@@ -22,7 +24,8 @@ def against_accuracy(summary, name: str, cutoff: float, title: str):
     for (measure, label), line in zip(measures.items(), axes, strict=True):
         for kind, ax in zip(KINDS, line, strict=True):
             groups = used[used["kind"] == kind].groupby(name)[["error", measure, floor]]
-            means, ends = groups.mean(), (groups.min(), groups.max())
+            how = {"error": "mean", measure: "mean" if measure == "hff" else gmean, floor: "mean"}
+            means, ends = groups.agg(how), (groups.min(), groups.max())
             bars = [(means - end).abs().T.to_numpy() for end in ends]
             xerr, yerr = ([bar[axis] for bar in bars] for axis in (0, 1))
             options = {"fmt": "o", "color": plots.KIND_COLOURS[kind], "elinewidth": 0.7, "ms": 4}

@@ -22,8 +22,8 @@ Hochberg over these claims. Variants: how many of the measures that could be tes
 of a wave) are decided with the same sign, and against it. Negligible: neither supported nor
 contradicted, and the 90 % interval within 10 % end to end (of a gain, of its mean; of accuracy, a
 point; of a rank correlation, .3). Intervals of rank correlations are bootstraps over conditions,
-their tests permutations: near 0 the two can differ. Few paths may carry a mean (effective_paths in
-03): the middle path stands beside it, and decides nothing. Accuracy has no published measure."""
+their tests permutations: near 0 the two can differ. Few paths may carry a mean (notebooks say how
+many): the middle path stands beside it, and decides nothing. Accuracy has no published measure."""
 MATRIX = "Effect of each primary claim by measure, over a dose's whole range; dot: decided"
 HEADS = (
     "|  | claim | verdict | effect [95 % interval] | n | q | variants | median path | published |"

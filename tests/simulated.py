@@ -5,7 +5,13 @@ import pandas as pd
 
 from lib.measure import KINDS, SUMMARIES, VARIANTS
 
-USUAL = {"included": True, "num_paths": 150, "epoch": 20, "test_accuracy": 0.9}
+USUAL = {
+    "included": True,
+    "num_paths": 150,
+    "effective_paths": 50.0,
+    "epoch": 20,
+    "test_accuracy": 0.9,
+}
 POWERS = [number for number, name in enumerate(VARIANTS) if name.startswith("power")]
 FLOORS = [VARIANTS[number].replace("power", "floor") for number in POWERS]
 

@@ -74,6 +74,7 @@ def test_a_row_has_a_panel_a_table():
 
 
 LEVELS = {"between": 4.0, "within": 2.0}
+GEOMETRIC = {"between": 20**0.5, "within": 6**0.5}  # means over two seeds, 4 and 5, 2 and 3
 
 
 def summary(widths=(4, 8), num_seeds=2):
@@ -97,21 +98,27 @@ def means_in(ax):
 def test_hff_and_power_out_of_band_stand_side_by_side_with_the_floor():
     options = {"cutoff": 0.2, "xlabel": "width", "title": "networks"}
     left, right = plots.published_and_out_of_band(summary(), "width", **options)
-    measured = [(2.5, 2.5), (4.5, 4.5)]
-    assert means_in(left) == measured
-    assert means_in(right) == [(0.025, 0.025), (0.045, 0.045), *measured]
+    assert means_in(left) == [(2.5, 2.5), (4.5, 4.5)]
+    within, between = (round(GEOMETRIC[kind], 9) for kind in ("within", "between"))
+    floors = [(0.025, 0.025), (0.045, 0.045)]
+    assert means_in(right) == [*floors, (within, within), (between, between)]
+    assert [ax.get_xlabel() for ax in (left, right)] == [
+        "width\n(mean and range over 2 seeds)",
+        "width\n(geometric mean and range over 2 seeds)",
+    ]
     assert "Published" in left.get_title()
     assert right.get_ylabel() == "power above 0.2 cycles/nu"
     assert (left.get_yscale(), right.get_yscale()) == ("linear", "log")
-    assert "150" in " ".join(text.get_text() for text in left.figure.texts)  # matched paths
+    note = " ".join(text.get_text() for text in left.figure.texts)
+    assert "150 between classes (effectively 50 or more)" in note
 
 
 def test_networks_that_are_left_out_of_the_matched_paths_are_crosses():
     table = summary((4, 8, 16))
     table.loc[table["width"] == 16, "included"] = False
     axes = plots.published_and_out_of_band(table, "width", 0.2, xlabel="width")
-    for ax in axes:
-        assert means_in(ax)[-2:] == [(2.5, 2.5), (4.5, 4.5)]
+    for ax, means in zip(axes, ((2.5, 4.5), (6**0.5, 20**0.5)), strict=True):
+        assert means_in(ax)[-2:] == [(round(mean, 9),) * 2 for mean in means]
         crosses = [line for line in ax.get_lines() if line.get_marker() == "x"]
         drawn = {tuple(point.round(9)) for line in crosses for point in line.get_xydata()}
         assert drawn == {(16, value) for value in (2, 3, 4, 5)}
@@ -123,13 +130,13 @@ def test_power_above_f_has_a_panel_a_kind_and_output(hue):
     grid = plots.power_above(table, hue, legend="network")
     assert set(grid.axes_dict) == {(k, o) for k in LEVELS for o in ("softmax", "logits")}
     for (kind, output), ax in grid.axes_dict.items():
-        level = LEVELS[kind] + 0.5
         drawn = [line.get_data() for line in ax.get_lines() if len(line.get_xdata())]
         assert len(drawn) == 3  # two networks and the floor
         for x, _ in drawn:
             np.testing.assert_allclose(x, [0.3, 0.6, 1.2])
         found = sorted(y[0] for _, y in drawn)
-        assert found == pytest.approx([level / 100, level, level])
+        floor = (LEVELS[kind] + 0.5) / 100
+        assert found == pytest.approx([floor, GEOMETRIC[kind], GEOMETRIC[kind]])
         assert kind in ax.get_title()
         assert ("logits" in ax.get_title()) == (output == "logits")
         assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
@@ -139,8 +146,9 @@ def test_power_above_f_has_a_panel_a_kind_and_output(hue):
 def test_accuracy_is_drawn_against_both_measures_within_and_between_classes():
     axes = accuracy.against_accuracy(summary(), "model", 0.2, "networks")
     assert [ax.get_title() for ax in axes.flat] == ["between classes", "within classes"] * 2
-    for ax in axes.flat:
-        level = LEVELS[ax.get_title().split()[0]] + 0.5
+    for ax, linear in zip(axes.flat, (True, True, False, False), strict=True):
+        kind = ax.get_title().split()[0]
+        level = LEVELS[kind] + 0.5 if linear else round(GEOMETRIC[kind], 9)
         points = {tuple(np.round(one, 9)) for line in ax.get_lines() for one in line.get_xydata()}
         assert {(0.14, level), (0.18, level)} <= points  # test errors
         assert {text.get_text() for text in ax.texts} == {"1", "2"}

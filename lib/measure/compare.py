@@ -82,11 +82,12 @@ def left_out(summary: pd.DataFrame, name: str) -> str:
 
 
 def matched_counts(summary: pd.DataFrame) -> str:
-    """How many paths were matched, in words."""
+    """How many paths were matched, in words, and on how few of them a mean may rest."""
     parts = []
     for kind, rows in summary[summary["included"]].groupby("kind"):
         counts = sorted({rows["num_paths"].min(), rows["num_paths"].max()})
-        parts.append(f"{' to '.join(map(str, counts))} {kind} classes")
+        few = f"effectively {rows['effective_paths'].min():.0f} or more"
+        parts.append(f"{' to '.join(map(str, counts))} {kind} classes ({few})")
     return f"Matched paths a seed: {', '.join(parts)}."
 
 

@@ -159,9 +159,12 @@ def test_power_for_each_change_of_class(network):
 def test_matched_counts_in_words(network):
     rows = [("++++++", 0), ("+--+++", 1)]
     summary = compared(*(network(correct, seed=seed) for correct, seed in rows))
-    assert (
-        matched_counts(summary) == "Matched paths a seed: 1 to 3 between classes, 3 within classes."
-    )
+    between, within = "1 to 3 between classes", "3 within classes"
+    few = {kind: rows["effective_paths"].min() for kind, rows in summary.groupby("kind")}
+    assert few["between"] < few["within"]
+    counted = [f"{between} (effectively {few['between']:.0f} or more)"]
+    counted += [f"{within} (effectively {few['within']:.0f} or more)"]
+    assert matched_counts(summary) == f"Matched paths a seed: {', '.join(counted)}."
 
 
 def test_spectra_are_power_above_each_frequency(network):
