@@ -152,11 +152,13 @@ own = ["seed", "size", "kind", "included"]
 # %%
 def by_size(paths: pd.DataFrame) -> pd.DataFrame:
     """A row a seed and size of label: means over correct paths (and the median of the power), of
-    HFF over all; num_paths."""
+    HFF over all; num_paths, and how many carry the mean of the power."""
     every, correct = paths.groupby(own), paths[paths["correct"]].groupby(own)
     means = correct.mean().reindex(every.size().index)
     for name in ("power", "floor"):
         means[f"{name}_median"] = correct[f"{name}_softmax_1"].median()
+    total = correct[measure.PRIMARY].agg(["sum", lambda power: (power**2).sum()])
+    means["effective_paths"] = total.iloc[:, 0] ** 2 / total.iloc[:, 1]
     counts = correct.size().reindex(means.index, fill_value=0)
     return means.assign(num_paths=counts, hff=every["hff"].mean()).reset_index()
 
