@@ -86,7 +86,7 @@ def matched_counts(summary: pd.DataFrame) -> str:
     parts = []
     for kind, rows in summary[summary["included"]].groupby("kind"):
         counts = sorted({rows["num_paths"].min(), rows["num_paths"].max()})
-        few = f"effectively {rows['effective_paths'].min():.0f} or more"
+        few = f"≥ {rows['effective_paths'].min() // 1:.0f} effective"
         parts.append(f"{' to '.join(map(str, counts))} {kind} classes ({few})")
     return f"Matched paths a seed: {', '.join(parts)}."
 

@@ -162,8 +162,8 @@ def test_matched_counts_in_words(network):
     between, within = "1 to 3 between classes", "3 within classes"
     few = {kind: rows["effective_paths"].min() for kind, rows in summary.groupby("kind")}
     assert few["between"] < few["within"]
-    counted = [f"{between} (effectively {few['between']:.0f} or more)"]
-    counted += [f"{within} (effectively {few['within']:.0f} or more)"]
+    counted = [f"{between} (≥ {few['between']:.0f} effective)"]
+    counted += [f"{within} (≥ {few['within']:.0f} effective)"]
     assert matched_counts(summary) == f"Matched paths a seed: {', '.join(counted)}."
 
 
