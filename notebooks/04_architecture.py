@@ -259,10 +259,12 @@ figure.tight_layout()
 # ## Depth: networks that others trained
 #
 # Do networks of ordinary accuracy show what these small ones do? Networks that somebody else
-# trained on the same images go along the paths of the first seed here, one network a depth. It
-# sees images as it was trained to; a nu stays one unit of *this* study's pixels. One network each,
-# and what differs between two of them is more than depth: this is described, with intervals over
-# images, and not judged.
+# trained on the same images go along the paths of the first seed here, one network a depth: for
+# `cifar10-cpu` [those of Y. Idelbayev](https://github.com/akamaster/pytorch_resnet_cifar10),
+# [loaded so](../params/README.md#networks-of-your-own), which his code trains for 200 epochs with
+# crops and flips and two steps of the learning rate. Each sees images as it was trained to; a nu
+# stays one unit of *this* study's pixels. One network each, and what differs between two of them is
+# more than depth: this is described, with intervals over images, and not judged.
 
 # %%
 few = dataclasses.replace(protocol, num_pairs=other_pairs)
