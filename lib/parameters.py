@@ -113,9 +113,9 @@ def check_typed(namespace: dict) -> dict:
 
 def without_folders(value):
     """A value of a parameter, or a list of them, without the folders of the files that it names."""
-    if isinstance(value, list):
-        return [without_folders(entry) for entry in value]
-    return re.sub(r"([:=])[^:=,]*/", r"\1", value) if isinstance(value, str) else value
+    if isinstance(value, str):  # numbers, as mean=0.485/0.456/0.406, are no folders
+        return re.sub(r"([:=])(?![\d./]+(?:,|$))[^:=,]*/", r"\1", value)
+    return [without_folders(entry) for entry in value] if isinstance(value, list) else value
 
 
 def hash_of(value) -> str:

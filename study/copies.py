@@ -66,7 +66,7 @@ def clean(executed: Path, target: Path, key: str | None = None) -> None:
             cell.metadata.pop(name, None)
         if cell.cell_type == "code":
             if "injected-parameters" in cell.metadata.get("tags", []):
-                cell.source = re.sub(r"([:=])[^:=,\"'\s]*/", r"\1", cell.source)
+                cell.source = re.sub(r"([:=])(?![\d./]+[,\"'\s])[^:=,\"'\s]*/", r"\1", cell.source)
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     nbformat.write(content, executed)
     executed.replace(target)

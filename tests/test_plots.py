@@ -110,7 +110,7 @@ def test_hff_and_power_out_of_band_stand_side_by_side_with_the_floor():
     assert right.get_ylabel() == "power above 0.2 cycles/nu"
     assert (left.get_yscale(), right.get_yscale()) == ("linear", "log")
     note = " ".join(text.get_text() for text in left.figure.texts)
-    assert "150 between classes (≥ 50 effective)" in note
+    assert "150 between classes (50 to 50 effective)" in note
 
 
 def test_networks_that_are_left_out_of_the_matched_paths_are_crosses():

@@ -82,11 +82,11 @@ def left_out(summary: pd.DataFrame, name: str) -> str:
 
 
 def matched_counts(summary: pd.DataFrame) -> str:
-    """How many paths were matched, in words, and on how few of them a mean may rest."""
+    """How many paths were matched, in words, and on how few of them a mean rests."""
     parts = []
     for kind, rows in summary[summary["included"]].groupby("kind"):
         counts = sorted({rows["num_paths"].min(), rows["num_paths"].max()})
-        few = f"≥ {rows['effective_paths'].min() // 1:.0f} effective"
+        few = "{:.0f} to {:.0f} effective".format(*rows["effective_paths"].agg(["min", "max"]))
         parts.append(f"{' to '.join(map(str, counts))} {kind} classes ({few})")
     return f"Matched paths a seed: {', '.join(parts)}."
 

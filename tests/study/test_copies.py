@@ -22,6 +22,20 @@ def test_executed_copies_keep_no_path_or_progress_bar(tmp_path):
     assert not (tmp_path / "partial.ipynb").exists()
 
 
+def test_numbers_of_a_network_are_no_folders(tmp_path):
+    spec = "resnet-20,mean=0.485/0.456/0.406,std=1/2/3,weights=/some/where/x.safetensors"
+    cell = nbformat.v4.new_code_cell(
+        f"others = [{spec!r}]", metadata={"tags": ["injected-parameters"]}
+    )
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    notebook.metadata["papermill"] = {"parameters": {"others": [spec], "model": spec}}
+    nbformat.write(notebook, tmp_path / "partial.ipynb")
+    copies.clean(tmp_path / "partial.ipynb", tmp_path / "clean.ipynb")
+    clean, kept = nbformat.read(tmp_path / "clean.ipynb", 4), spec.replace("/some/where/", "")
+    assert clean.metadata["parameters"] == {"others": [kept], "model": kept}
+    assert clean.cells[0].source == f"others = [{kept!r}]"
+
+
 def test_executed_copies_keep_tags_and_no_empty_list_of_them(tmp_path):
     """papermill gives every cell one; jupytext would take it for what the cell is to have."""
     lists = ({"tags": []}, {"tags": ["slide"]}, {})
