@@ -1,10 +1,41 @@
-"""The figure of notebooks 04 and 07: measures of conditions against their test error."""
+"""Measures of conditions against accuracy: the figure of notebooks 04 and 07, ways to sum up."""
 
+import numpy as np
+import pandas as pd
 from matplotlib.ticker import LogLocator, NullLocator
 from scipy.stats import gmean
 
 from lib import plots
-from lib.measure import KINDS, column, matched_counts
+from lib.measure import KINDS, PRIMARY, column, matched_counts
+from study.claims import LEAST_OVER_FLOOR
+
+TRIMMED = (0.0, 0.02, 0.05, 0.1, 0.2)  # shares of the paths, those of most power
+
+
+def by_summary(paths: dict, accuracy: pd.Series) -> pd.DataFrame:
+    """Rank correlation with accuracy, by kind of path, of HFF over all and over matched paths, and
+    of the power of matched paths by mean, trimmed means and median. paths: tables of
+    `Measurement.paths` by configuration, matched where all of a seed are correct; accuracy: by
+    model, whose logarithms are means over seeds. A model at the floor in a seed is left out."""
+    rows, floor = [], PRIMARY.replace("power", "floor")
+    for config, own in paths.items():
+        seed = [one["correct"] for other, one in paths.items() if other.seed == config.seed]
+        for kind in KINDS:
+            every = own["kind"] == kind
+            some = own[every & np.all(seed, axis=0)].sort_values(PRIMARY)
+            kept = {f"without the top {one:.0%}": round(len(some) * (1 - one)) for one in TRIMMED}
+            found = {name: some[[PRIMARY, floor]].head(n).mean() for name, n in kept.items()}
+            found = {"mean": found.pop("without the top 0%"), **found}
+            found["median"] = some[[PRIMARY, floor]].median()
+            clear = {k: v[PRIMARY] >= LEAST_OVER_FLOOR * v[floor] for k, v in found.items()}
+            powers = {k: v[PRIMARY] if clear[k] else np.nan for k, v in found.items()}
+            hff = {"HFF, all": own.loc[every, "hff"].mean(), "HFF, matched": some["hff"].mean()}
+            rows.append({"model": config.model, "kind": kind} | hff | powers)
+    table = pd.DataFrame(rows).set_index(["kind", "model"]).apply(np.log)
+    means = table.groupby(["kind", "model"]).agg(lambda values: values.mean(skipna=False))
+    axis = pd.Series(means.index.get_level_values("model").map(accuracy), means.index)
+    each = {kind: own.corrwith(axis, method="spearman") for kind, own in means.groupby("kind")}
+    return pd.DataFrame(each).T
 
 
 def against_accuracy(summary, name: str, cutoff: float, title: str):
@@ -39,7 +70,7 @@ def against_accuracy(summary, name: str, cutoff: float, title: str):
             xlabel = "test error (log, best to the right)"
             ax.set(title=f"{kind} classes", xlabel=xlabel, ylabel=label, xscale="log")
             ax.invert_xaxis()
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
             ax.xaxis.set_major_formatter("{x:g}")
             ax.xaxis.set_minor_locator(NullLocator())
             if measure != "hff":
