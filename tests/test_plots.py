@@ -1,5 +1,7 @@
 """Figures from tables as they come: missing values, and labels of rows that occur twice."""
 
+from typing import NamedTuple
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -167,3 +169,24 @@ def test_the_null_band_is_shaded():
     plots.null_band(ax, band)
     (patch,) = ax.patches
     assert (patch.get_y(), patch.get_y() + patch.get_height()) == pytest.approx((-0.3, 0.3))
+
+
+class Network(NamedTuple):
+    model: str
+    seed: int
+
+
+def test_correlation_with_accuracy_by_how_paths_are_summed_up():
+    """Typical paths grow flat with accuracy, and one of ten steep: the sign is the summary's."""
+    paths, tested = {}, {"a": 0.6, "b": 0.7, "c": 0.8}
+    for number, model in enumerate(tested):
+        power = np.full(11, 10.0**-number)
+        power[:2] = [50 * 10**number, 1e6]  # the second is not matched
+        own = pd.DataFrame({"kind": "within", PRIMARY: power, "hff": 0.3 - number / 10})
+        own[PRIMARY.replace("power", "floor")], own["correct"] = 1e-6, [True, False] + [True] * 9
+        both = pd.concat([own, own.assign(kind="between")], ignore_index=True)
+        paths[Network(model, 0)] = both
+    table = accuracy.by_summary(paths, pd.Series(tested)).loc["within"]
+    assert table[["mean", "without the top 2%"]].tolist() == [1, 1]
+    assert table[["without the top 10%", "without the top 20%", "median"]].tolist() == [-1] * 3
+    assert table[["HFF, all", "HFF, matched"]].tolist() == [-1, -1]
