@@ -174,8 +174,8 @@ waves.groupby(["size", "model"])[columns].mean().round(3)
 # A wider network learns everything sooner, the classes too. So here is the gain at equal accuracy:
 # when a run first reaches a share of the test accuracy that the least accurate width of its seed
 # ends at (between two evaluated epochs on the line through them). A run that begins above it has
-# none, so that a mean may be over fewer seeds, or missing, and the claim is then not testable. At
-# 100 % the smallest is near its end, the others earlier, at a higher learning rate.
+# none, so that a mean may be over fewer seeds (counted), or missing, and the claim is then not
+# testable. At 100 % the smallest is near its end, the others earlier, at a higher learning rate.
 
 # %%
 rows = []
@@ -187,7 +187,8 @@ for (seed, size), run in fits.groupby(["seed", "size"]):
         rows.append((f"{share:.0%}", size, seed, level, *found))
 columns = ["share", "size", "seed", "accuracy", "reached at epoch", "gain"]
 equal = pd.DataFrame(rows, columns=columns)
-equal.groupby(["share", "size"], sort=False).mean().drop(columns="seed").round(3)
+groups = equal.groupby(["share", "size"], sort=False)
+groups.mean().assign(seeds=groups["gain"].count()).drop(columns="seed").round(3)
 
 # %% [markdown]
 # ## Families: what goes with accuracy?
@@ -229,7 +230,7 @@ print(measure.left_out(summary, "model"))
 # </details>
 
 # %% tags=["slide"]
-title = f"One point a family, its mean and range over {len(family_seeds)} seeds"
+title = f"One point a family: mean (power: geometric) and range, {len(family_seeds)} seeds"
 axes = accuracy.against_accuracy(summary, "model", cutoff, title)
 
 # %%
@@ -243,8 +244,8 @@ table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 # matched paths, and of the power of matched paths by how they are summed up: their mean, the mean
 # without a share of each network's paths, those of most power, their median. For all families, and
 # for the better half, those at or above the median accuracy, matched anew among themselves.
-# Families at the floor are left out of a row. (Over seeds, means of power are geometric here and in
-# the figure, arithmetic in the table above.)
+# Families at the floor are left out of a row; the last says how many remain in all. (Over seeds,
+# means of power are geometric here and in the figure, arithmetic in the table above.)
 
 # %%
 mean_accuracy = summary.groupby("model")["test_accuracy"].mean()
@@ -257,7 +258,7 @@ by_summary = {}
 for name, some in halves.items():
     chosen = {config: path for config, path in paths.items() if config.model in some}
     by_summary[name] = accuracy.by_summary(chosen, mean_accuracy)
-pd.concat(by_summary, names=["families", "paths"]).round(2).T
+pd.concat(by_summary, names=["of", "paths"]).map("{:.2g}".format).T
 
 # %% [markdown]
 # Locality and weight sharing as an axis: the CNNs, the same networks with weights of their own at

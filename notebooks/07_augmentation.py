@@ -168,7 +168,7 @@ table = summary.groupby(["kind", "augmentation"])[columns].mean()
 table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 
 # %% tags=["slide"]
-title = f"One point an augmentation, its mean and range over {len(seeds)} seeds"
+title = f"One point an augmentation: mean (power: geometric) and range, {len(seeds)} seeds"
 axes = accuracy.against_accuracy(summary, "augmentation", cutoff, title)
 
 # %% [markdown]

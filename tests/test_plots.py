@@ -159,6 +159,15 @@ def test_accuracy_is_drawn_against_both_measures_within_and_between_classes():
     assert PRIMARY not in key
 
 
+def test_numbers_of_close_points_keep_apart():
+    close = summary()
+    close["test_accuracy"] = np.where(close["model"] == "mlp-1-4", 0.82, 0.8201)
+    axes = accuracy.against_accuracy(close, "model", 0.2, "networks")
+    for ax in axes.flat:
+        first, second = (text.get_window_extent() for text in ax.texts)
+        assert not first.overlaps(second)
+
+
 def test_the_null_band_is_shaded():
     band = pd.DataFrame({"epoch": [1, 1, 2], "low": [-0.1, -0.2, -0.3], "high": [0.1, 0.3, 0.2]})
     ax = plt.subplots()[1]
@@ -189,4 +198,5 @@ def test_correlation_with_accuracy_by_how_paths_are_summed_up():
     table = accuracy.by_summary(paths, pd.Series(tested)).loc["within"]
     assert table[["mean", "without the top 2%"]].tolist() == [1, 1]
     assert table[["without the top 10%", "without the top 20%", "median"]].tolist() == [-1] * 3
-    assert table[["HFF, all", "HFF, matched"]].tolist() == [-1, -1]
+    assert table[["HFF, all paths", "HFF, matched paths"]].tolist() == [-1, -1]
+    assert table["families"] == 3
