@@ -244,7 +244,7 @@ table.sort_values(["kind", "test_accuracy"]).map("{:.3g}".format)
 # matched paths, and of the power of matched paths by how they are summed up: their mean, the mean
 # without a share of each network's paths, those of most power, their median. For all families, and
 # for the better half, those at or above the median accuracy, matched anew among themselves.
-# Families at the floor are left out of a row; the last says how many remain in all. (Over seeds,
+# Families at the floor are left out of a row; the last says how many stand in each. (Over seeds,
 # means of power are geometric here and in the figure, arithmetic in the table above.)
 
 # %%

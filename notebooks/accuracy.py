@@ -82,11 +82,11 @@ def against_accuracy(summary, name: str, cutoff: float, title: str):
 
 
 def _number(ax, places: np.ndarray) -> None:
-    """Number points (n, 2) of laid-out axes, each number on that of twelve sides which is farthest
+    """Number points (n, 2) of laid-out axes, each number on that of eight sides which is farthest
     from the other points and from the numbers before it, in pixels."""
     ax.margins(0.08)
     points = ax.transData.transform(places)
-    turn = 2 * np.pi * np.arange(12) / 12
+    turn = np.pi / 6 * np.array([1, 2, 4, 5, 7, 8, 10, 11])  # clear of the bars
     sides = 9 * np.column_stack([np.cos(turn), np.sin(turn)])  # in points of type
     taken = list(points)
     for number, point in enumerate(points, 1):
