@@ -174,6 +174,9 @@ overview.join(matched.add_suffix(" matched paths")).assign(conditions=accuracy.s
 
 # %% [markdown]
 # ## What the networks show
+#
+# Compare within a colour only: each intervention has paths of its own, and the network that several
+# share, the baseline, stands in each of them at another height.
 
 # %% tags=["slide"]
 table = means.reset_index()
@@ -206,7 +209,7 @@ for kind in measure.KINDS:
         for name, rows in of_kind.groupby("intervention", sort=False):
             within_each[kind, column, name] = designs.with_accuracy()(rows, column)[0]
 ticks = [f"{name} ({within_each['between', 'hff', name].n})" for name in interventions]
-ticks.append(f"all, within ({pooled['between', 'hff'].n})")
+ticks.append(f"mean of all ({pooled['between', 'hff'].n})")
 
 # %% [markdown] tags=["exercise", "slide"]
 # ### Exercise 13.1 (predict)
@@ -227,11 +230,16 @@ ticks.append(f"all, within ({pooled['between', 'hff'].n})")
 # <details><summary>Answer, for after the figure</summary>
 #
 # Within classes HFF should go down with accuracy where the share of wrong ends moves it most, so
-# where accuracy has a range. Between classes HFF has little room. Power follows confidence as well:
-# where an intervention makes networks surer *and* better, power between classes rises with
-# accuracy; where it makes them less sure (mixup, smoothing), power falls, be they better (as with
-# digits) or worse. The interventions with the most conditions weigh
-# most. One with four conditions can have a correlation of 1 or -1 by chance, once in twelve.
+# where accuracy has a range. Between classes HFF has little room, unless labels are smoothed. Power
+# follows confidence as well: where an intervention makes networks surer *and* better, power between
+# classes rises with accuracy; where it makes them less sure (mixup, smoothing), power between
+# classes falls, be they better (as with digits) or worse; and a small training set that is fitted
+# to the last can make them surer and worse. The interventions with the most conditions weigh most.
+# One with four conditions can have a correlation of 1 or -1 by chance, once in twelve.
+#
+# Open and filled points differ in the measure *and* in the paths. HFF along matched paths goes with
+# accuracy less than along all, between classes by less than can be told from 0 on both profiles:
+# wrong ends are what is missing.
 #
 # </details>
 
@@ -260,15 +268,16 @@ figure.tight_layout()
 #
 # For each intervention: what happens from its least to its most accurate condition (a line through
 # all conditions, by rank of accuracy; where it and the rank correlation above differ in sign, there
-# is no clear way). Power is class changes a path times power per change: more
-# transitions, or sharper ones. Where published and out of band go different ways: for HFF, which of
-# wrong ends (1 - accuracy), class changes, power per change and the distance that the softmax
-# covers along a path goes most with it over the conditions; for power, which of its two factors
-# moves more.
+# is no clear way). Power is class changes a path times power per change: more transitions, or
+# sharper ones. (Within classes much of the power lies on paths that change no class, on digits
+# nearly all; a quotient there is no sharpness.) Where published and out of band go different ways:
+# for HFF, which of wrong ends (1 - accuracy), class changes, power per change and the distance that
+# the softmax covers along a path goes most with it over the conditions; for power, which of its two
+# factors moves more.
 #
 # An intervention with 4 or 5 conditions has 4 or 5 points: its rank correlations describe these and
-# are no tests. And rows are trends with accuracy, not the effects that the findings themselves are
-# about, such as that of weight decay.
+# are no tests. A published x 1.00 or 1.01 is no way at all. And rows are trends with accuracy, not
+# the effects that the findings themselves are about, such as that of weight decay.
 
 # %%
 findings = dict(zip(interventions, ("F3", "F4", "F5", "F6", "F7", "F9"), strict=True))
@@ -291,7 +300,7 @@ def followed_by_hff(rows: pd.DataFrame) -> str:
     complete = {words: one for words, one in followed.items() if rows[one].notna().all()}
     rho = {words: stats.rank_correlation(rows["hff"], rows[one]) for words, one in complete.items()}
     words = max(rho, key=lambda one: abs(rho[one]))
-    return f"HFF follows {words} ({rho[words]:+.2f})"
+    return f"HFF goes most with {words} ({rho[words]:+.2f})"
 
 
 def factor_of_power(rows: pd.DataFrame) -> str:
@@ -313,7 +322,7 @@ for (name, kind), rows in rows_of:
     sign = np.sign(rise["hff"] * rise[measure.PRIMARY])
     way = {1: "the same way", -1: "opposite ways"}.get(sign, "not comparable")
     signs = {column: np.sign(within_each[kind, column, name].estimate) for column in labels}
-    if any(signs[column] * rise[column] < 0 for column in labels):
+    if any(signs[column] * rise[column] <= 0 for column in labels):
         sign, way = 0, "no clear way"
     why = f"{followed_by_hff(rows)}; {factor_of_power(rows)}"
     row = {"finding": findings[name], "intervention": name, "kind": kind}
@@ -329,7 +338,8 @@ differences
 #
 # HFF within classes counts wrong ends, which ties it to accuracy; confidence moves it, too. Does
 # it say anything of the power within classes that accuracy does not say? Ranks within
-# interventions, with what accuracy explains of them taken away:
+# interventions, with what accuracy explains of them taken away; the claims below tell what is left.
+# Below 0 the two disagree: HFF is a share, and may rise where confidence and power fall.
 
 
 # %%
@@ -341,7 +351,7 @@ def beyond_accuracy(rows: pd.DataFrame) -> pd.DataFrame:
     return ranks - ranks.mean() - pd.DataFrame(np.outer(place, slopes), rows.index, ranks.columns)
 
 
-alike = means.xs("within", level="kind").reset_index()
+alike = means.xs("within", level="kind").sort_index().reset_index()
 alike = alike[~alike["condition"].duplicated()].dropna(subset=["hff", measure.PRIMARY])
 groups = alike["intervention"]
 left = pd.concat([beyond_accuracy(rows) for _, rows in alike.groupby("intervention")]).sort_index()
@@ -352,9 +362,12 @@ plain = stats.rank_test(alike["hff"], alike[measure.PRIMARY], groups)
 # ## Claims
 #
 # Within interventions that have 100 matched paths; a condition that several share, as the baseline,
-# counts in one of them, the first in alphabetical order (so that distillation stands for students
-# alone; the table above has it with its baseline). Described: each intervention by itself, what was
-# just asked, and the input Jacobian at test images.
+# counts in one of them, the first in alphabetical order (so that the baseline counts with
+# augmentation: training sets stand without the whole one, decay without the usual one,
+# perturbations for smoothed labels alone, distillation for students alone; the figures and the
+# table above have each with its baseline, and their points need not average to the claim's).
+# Described: each intervention by itself, what was just asked, and the input Jacobian at test
+# images.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -387,8 +400,16 @@ print(f"Published and out of band go the same way in {same.sum()} of {len(same)}
 # %% [markdown]
 # ## What to make of it
 #
-# The row of an intervention in the table is the place to look: an HFF that follows wrong ends or
-# class changes is about transitions, and one that follows their sharpness, or the distance of the
+# An inconclusive mean has two causes: interventions that show little, or interventions that go
+# opposite ways, as on CIFAR-10. Then the mean is about their mix, more of them need not decide it,
+# and the points of the second figure are the result (exercise 13.3: what is left without one?).
+# Training sets have their steps fixed here; with epochs fixed (05) they may go another way, and the
+# mean with them. Where mean and median path differ in sign, typical paths grow flat and a few
+# steep: neither is the answer alone.
+
+# %% [markdown]
+# The row of an intervention in the table is the place to look: an HFF that goes with wrong ends or
+# class changes is about transitions, and one that goes with their sharpness, or the distance of the
 # softmax, is about confidence. Power that moves by sharpness has no more transitions. The
 # standardised logits among the variants take confidence away: where the softmax's power alone is
 # decided, confidence is not excluded.
@@ -470,9 +491,9 @@ for kind in measure.KINDS:
 # <details><summary>Answer</summary>
 #
 # If the estimate stays about the same whichever is left out, the association is shared. If it falls
-# towards 0 without one of them, the finding is about that one, and its own notebook is the better
-# place to read it. An interval that begins to hold 0 when conditions are left out is not the same
-# thing: fewer conditions make it wider even where nothing changed.
+# towards 0, or beyond it, without one of them, the finding is about that one, and its own notebook
+# is the better place to read it. An interval that begins to hold 0 when conditions are left out is
+# not the same thing: fewer conditions make it wider even where nothing changed.
 #
 # </details>
 

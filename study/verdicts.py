@@ -134,10 +134,10 @@ def answer(claimed: list[Claim]) -> str:
         text += f", {row['text']}."
         for way, names in zip(("upwards", "downwards"), row["ways"], strict=True):
             text += f" Variants decided {way}: {names}." * bool(names)
-        text += f" Decided with its sign: {row['agreeing']}." * bool(row["agreeing"])
+        if row["agreeing"]:
+            text += f" Testable variants decided with its sign: {row['agreeing']}."
         text += " It depends on the measure." * row["depends"]
         median = row["median_text"].replace("no estimate", "")
         text += f" The median path: {median}." * bool(median)
-        text += f" As published: {row['published_text']}." * bool(row["published"])
-        sentences.append(text)
+        sentences.append(text + f" As published: {row['published_text']}." * bool(row["published"]))
     return "\n\n".join([*sentences, NOTE] if sentences else [])

@@ -203,9 +203,10 @@ def test_the_answer_in_words():
         "It rises: as claimed, x 1.5 [1.4, 1.6] in all. Variants decided upwards: power softmax (3)"
     )
     others = "share softmax (3), power logits (3), share logits"
-    assert first == f"{said}, {others} (3). Decided with its sign: 12/12. As published: x 2."
+    signs = "Testable variants decided with its sign"
+    assert first == f"{said}, {others} (3). {signs}: 12/12. As published: x 2."
     assert second.startswith(f"{said}, {others} (2). Variants decided downwards: share logits (1).")
-    assert second.endswith("Decided with its sign: 11/12. It depends on the measure.")
+    assert second.endswith(f"{signs}: 11/12. It depends on the measure.")
     assert third == "It rises: not testable (n = 2 seeds), x 1.5 [1.4, 1.6] in all."
     assert note == verdicts.NOTE
     assert verdicts.answer(claimed[3:]) == ""
