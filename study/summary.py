@@ -20,7 +20,7 @@ DOUBT = """## What would change our mind
 - *Depends on the measure*: an argument, beforehand, for one output and normalisation.
 - *The median path*: a few can carry a mean. Added after CIFAR-10, it decides nothing.
 - *Random directions* end in no image: where power rises there too, F2 may not be about classes.
-- *Inconclusive*: more seeds or conditions, unless interventions disagree (F11 on CIFAR-10).
+- *Inconclusive*: more seeds or conditions, unless interventions disagree (CIFAR-10's F11).
 - *Negligible*: why 10 % would matter. *Not testable*: 100 matched paths, clear of the floor.
 - Verdicts that turn with spacing, precision or kind of path:
   [01](../notebooks/01_measuring_frequency.ipynb), [03](../notebooks/03_training_time.ipynb).
