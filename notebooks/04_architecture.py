@@ -330,7 +330,10 @@ for name, measurement in theirs.items():
     told = ["{:.3g} [{:.3g}, {:.3g}]".format(*row) for row in numbers]
     head = {"network": name, "test accuracy": f"{measurement.network['accuracy'][0]:.4f}"}
     keys = [f"{shown[column]}, {kind}" for column, kind in of_one.index]
-    lines.append(head | dict(zip(keys, told, strict=True)))
+    correct = measurement.paths[measurement.paths["correct"]]
+    middle = correct.groupby("kind")[measure.PRIMARY].median().map("{:.3g}".format)
+    medians = {f"{shown[measure.PRIMARY]}, {kind}, median": middle[kind] for kind in measure.KINDS}
+    lines.append(head | dict(zip(keys, told, strict=True)) | medians)
 pd.DataFrame(lines).set_index("network").T if lines else None
 
 # %% [markdown]

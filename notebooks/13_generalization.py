@@ -480,12 +480,14 @@ assert np.isclose(found, 0.5), f"(1 * -1 + 3 * 1) / 4 = .5, not {found}"
 # </details>
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-for kind in measure.KINDS:
-    of_kind = compared[compared["kind"] == kind]
-    for name in interventions:
-        rest = of_kind[of_kind["intervention"] != name]
-        found = designs.with_accuracy("intervention")(rest, measure.PRIMARY)[1]
-        print(f"{kind:<9}without {name:<22}{found}")
+for column, words in labels.items():
+    print(words)
+    for kind in measure.KINDS:
+        of_kind = compared[compared["kind"] == kind]
+        for name in interventions:
+            rest = of_kind[of_kind["intervention"] != name]
+            found = designs.with_accuracy("intervention")(rest, column)[1]
+            print(f"  {kind:<9}without {name:<22}{found}")
 
 # %% [markdown] tags=["answer"]
 # <details><summary>Answer</summary>

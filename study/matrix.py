@@ -12,6 +12,7 @@ from study import designs, verdicts
 PUBLISHED = "published"  # the column of the paper's measure: HFF, of waves noise fitting
 COLUMNS = [PUBLISHED, *sorted(measure.VARIANTS, key=lambda name: "logits" in name)]
 COLUMNS += [*measure.SUMMARIES, "test_accuracy"]
+ARROWS = {">": "\N{UPWARDS ARROW}", "<": "\N{DOWNWARDS ARROW}", "!=": "\N{UP DOWN ARROW}"}
 STRONG = {"ratio": math.log(4), "correlation": 1.0, "difference": 0.5}  # of a full colour
 
 
@@ -53,12 +54,12 @@ def figure(rows: list[dict], profile: str):
     """A row a claim, a column a measure. In a cell the effect over the whole range tested: a ratio,
     or with its sign a correlation or difference. A dot: decided; grey: not tested."""
     table = effects(rows)
-    claims = list(dict.fromkeys(f"{row['finding']} {row['name']}" for row in rows))
+    claims = {f"{row['finding']} {row['name']}": ARROWS[row["expected"]] for row in rows}
     shown = [name for name in COLUMNS if name in set(table["column"])]
     table["colour"] = (table["effect"] / table["kind"].map(STRONG)).clip(-1, 1)
     table["text"] = [told(row.effect, row.kind) for row in table.itertuples()]
     wide = {
-        name: table.pivot(index="claim", columns="column", values=name).reindex(claims)[shown]
+        name: table.pivot(index="claim", columns="column", values=name).reindex([*claims])[shown]
         for name in ("colour", "text", "decided")
     }
     fig, ax = plots.plt.subplots(figsize=(0.62 * len(shown) + 3, 0.34 * len(claims) + 2))
@@ -74,8 +75,9 @@ def figure(rows: list[dict], profile: str):
     ax.plot(x + 0.87, y + 0.2, "o", ms=3, color="black")
     words = [re.sub(r"_([124])$", r" above \1 f", name).replace("_", " ") for name in shown]
     ax.set_xticks(np.arange(len(shown)) + 0.5, words, rotation=45, ha="right", fontsize=8)
-    ax.set_yticks(np.arange(len(claims)) + 0.5, claims, rotation=0, fontsize=9)
-    words = "effect over a dose's whole range (dot: decided)"
+    labels = [*map(" ".join, claims.items())]
+    ax.set_yticks(np.arange(len(claims)) + 0.5, labels, rotation=0, fontsize=9)
+    words = "effect over a dose's whole range (dot: decided in its row; arrow: as claimed)"
     ax.set(xlabel="", ylabel="", title=f"Profile {profile}, primary claims by measure:\n{words}")
     ax.grid(visible=False)
     return fig

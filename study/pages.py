@@ -14,7 +14,7 @@ from study.copies import executed_in, payload
 from study.places import put
 from study.results import DEPENDS
 
-MEDIAN = "°"  # the median path goes the other way
+MEDIAN = "°"  # the median path is not so
 MARKS = dict(zip(verdicts.VERDICTS, "✔✘0?-", strict=True))
 LEGEND = """"It" is power out of band, of the softmax above the lowest cutoff, along paths whose
 ends all compared networks classify correctly. n: seeds, or conditions; q: after Benjamini and
@@ -31,15 +31,15 @@ HEADS = (
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
     "F2": "with training: higher between classes, lower within",
-    "F3": "larger networks fit high frequencies faster; better ones: the same",
-    "F4": "more training examples: higher between classes, lower within",
+    "F3": "larger networks fit a wave faster; better ones: the same",
+    "F4": "more training examples, steps fixed: higher between classes, lower within",
     "F5": "weight decay shifts the spectrum, and delays high frequencies",
     "F6": "augmentations that raise accuracy: higher between, lower within",
     "F7": "self-distillation that raises accuracy: the same",
-    "F8": "the bias is towards natural images' low frequencies",
+    "F8": "at equal periods, low image frequencies are fitted better",
     "F9": "augmentation with f and 1/f patterns moves function frequency",
     "F10": "the more diverse a class, the higher within it",
-    "F11": "over all networks, the more accurate: higher between, lower within",
+    "F11": "over all, the more accurate: higher between, lower within",
 }
 
 
@@ -74,9 +74,9 @@ def budget(profile: str) -> list[str]:
         return []
     planned = pd.read_csv(file, index_col="notebook").add_prefix("planned ")
     table = pd.DataFrame(table).T.replace({"core-minutes": {0: float("nan")}}).join(planned)
-    table.loc["all"] = table[["runs", "timed", "core-minutes"]].sum()
+    table.loc["all"] = table.sum()
     table = table.round(1).map("{:g}".format).replace("nan", "")
-    text = ["## What training took", "", "A run counts once; core-minutes are of timed ones.", ""]
+    text = ["## What training took", "", "A run counts once; core-minutes: of timed ones.", ""]
     text += [f"| notebook | {' | '.join(table)} |", "|---" * (1 + len(table.columns)) + "|"]
     return text + [f"| {' | '.join(row)} |" for row in table.itertuples()]
 
@@ -108,16 +108,23 @@ def _mark(row: dict, which: str) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """The files of the shipped claims: README.md, its table renewed; a page a profile."""
+    """The files of the shipped claims: README.md and results/README.md, renewed where they stand;
+    a page a profile."""
     of_profile = {profile: results.shipped(profile) for profile in results.SHIPPED}
-    file, table = ROOT / "README.md", findings_table(of_profile)
-    place = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- /findings -->)", re.DOTALL)
-    readme, count = place.subn(lambda _: f"{table}\n", file.read_text())
-    if count != 1:
-        raise StudyError("README.md: needs <!-- findings --> and <!-- /findings --> once each")
     texts = {f"results/{one}/README.md": profile_page(one, its) for one, its in of_profile.items()}
-    texts["results/README.md"] = summary.page(of_profile)
-    return {file: readme} | {ROOT / name: text for name, text in texts.items()}
+    texts["README.md"] = _renewed("README.md", findings_table(of_profile))
+    sections = "\n".join(summary.of_profile(*own) for own in of_profile.items())
+    texts["results/README.md"] = _renewed("results/README.md", sections)
+    return {ROOT / name: text for name, text in texts.items()}
+
+
+def _renewed(name: str, text: str) -> str:
+    """A page with its claims renewed, which stand between marks."""
+    place = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- /findings -->)", re.DOTALL)
+    page, count = place.subn(lambda _: f"{text}\n", (ROOT / name).read_text())
+    if count != 1:
+        raise StudyError(f"{name}: needs <!-- findings --> and <!-- /findings --> once each")
+    return page
 
 
 def write() -> None:

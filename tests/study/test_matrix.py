@@ -9,14 +9,14 @@ from lib import plots
 from study import matrix, verdicts
 
 
-def row(name="between", unit="seeds", variants=None, published=(0.5, 0.01), reason=""):
+def row(name="between", unit="seeds", variants=None, published=(0.5, 0.01), reason="", way=">"):
     """A row as `Claim.row` makes it, of claim F2 `name`."""
 
     def effect(estimate, p):
         return {"estimate": estimate, "p": p, "reason": "", "unit": unit, "negligible": False}
 
     shown = effect(*published) | {"reason": reason}
-    one = {"finding": "F2", "name": name, "expected": ">", "effect": effect(0.7, 0.001)}
+    one = {"finding": "F2", "name": name, "expected": way, "effect": effect(0.7, 0.001)}
     return one | {"published": shown, "variants": variants or {}}
 
 
@@ -25,8 +25,9 @@ def judged():
     paths = {"power_softmax_1": (math.log(2), 0.001), "share_logits_4": (-0.1, 0.9)}
     waves = {"mean_gain": (-0.25, 0.001), "final_gain": (math.nan, math.nan)}
     ranks = {"power_softmax_1": (-0.62, 0.04)}
-    rows = [row(variants=paths), row("gain", variants=waves, reason="no waves")]
-    return verdicts.judge([*rows, row("within", "conditions", ranks, published=(0.3, 0.2))])
+    rows = [row(variants=paths), row("gain", variants=waves, reason="no waves", way="<")]
+    rows.append(row("within", "conditions", ranks, published=(0.3, 0.2), way="!="))
+    return verdicts.judge(rows)
 
 
 def test_a_cell_is_an_effect_of_its_kind_decided_within_its_claim(judged):
@@ -59,9 +60,9 @@ def test_the_picture_has_a_dot_a_decided_effect_and_a_text_a_cell(judged):
     figure = matrix.figure(judged, "mine")
     ax = figure.axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "F2 between",
-        "F2 gain",
-        "F2 within",
+        "F2 between ↑",
+        "F2 gain ↓",
+        "F2 within ↕",
     ]
     words = [label.get_text() for label in ax.get_xticklabels()]
     assert words == ["published", "power softmax above 1 f", "share logits above 4 f", "mean gain"]
