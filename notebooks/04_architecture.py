@@ -331,9 +331,12 @@ for name, measurement in theirs.items():
     head = {"network": name, "test accuracy": f"{measurement.network['accuracy'][0]:.4f}"}
     keys = [f"{shown[column]}, {kind}" for column, kind in of_one.index]
     correct = measurement.paths[measurement.paths["correct"]]
-    middle = correct.groupby("kind")[measure.PRIMARY].median().map("{:.3g}".format)
-    medians = {f"{shown[measure.PRIMARY]}, {kind}, median": middle[kind] for kind in measure.KINDS}
-    lines.append(head | dict(zip(keys, told, strict=True)) | medians)
+    middle = correct.groupby("kind")[
+        [measure.PRIMARY, measure.column("floor", "softmax", 1)]
+    ].median()
+    for kind in measure.KINDS:
+        head[f"median path, {kind}"] = "{:.3g} (floor {:.1g})".format(*middle.loc[kind])
+    lines.append(head | dict(zip(keys, told, strict=True)))
 pd.DataFrame(lines).set_index("network").T if lines else None
 
 # %% [markdown]
