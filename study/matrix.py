@@ -73,11 +73,11 @@ def figure(rows: list[dict], profile: str):
     decided = wide["decided"].eq(True).to_numpy()
     y, x = np.nonzero(decided)
     ax.plot(x + 0.87, y + 0.2, "o", ms=3, color="black")
-    words = [re.sub(r"_([124])$", r" above \1 f", name).replace("_", " ") for name in shown]
+    words = [re.sub(r"_([124])$", r" above \1 cutoff", name).replace("_", " ") for name in shown]
     ax.set_xticks(np.arange(len(shown)) + 0.5, words, rotation=45, ha="right", fontsize=8)
     labels = [*map(" ".join, claims.items())]
     ax.set_yticks(np.arange(len(claims)) + 0.5, labels, rotation=0, fontsize=9)
-    words = "effect over a dose's whole range (dot: decided in its row; arrow: as claimed)"
+    words = "effect over a dose's whole range (dot: decided by this measure; arrow: as claimed)"
     ax.set(xlabel="", ylabel="", title=f"Profile {profile}, primary claims by measure:\n{words}")
     ax.grid(visible=False)
     return fig

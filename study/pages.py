@@ -31,11 +31,11 @@ HEADS = (
 FINDINGS = {
     "F1": "low-frequency targets are fitted first, and better",
     "F2": "with training: higher between classes, lower within",
-    "F3": "larger networks fit a wave faster; better ones: the same",
+    "F3": "larger networks fit a wave faster; better ones: as in F2",
     "F4": "more training examples, steps fixed: higher between classes, lower within",
-    "F5": "weight decay shifts the spectrum, and delays high frequencies",
+    "F5": "weight decay shifts the spectrum (either way), delays high frequencies",
     "F6": "augmentations that raise accuracy: higher between, lower within",
-    "F7": "self-distillation that raises accuracy: the same",
+    "F7": "self-distillation that raises accuracy: as in F6",
     "F8": "at equal periods, low image frequencies are fitted better",
     "F9": "augmentation with f and 1/f patterns moves function frequency",
     "F10": "the more diverse a class, the higher within it",
@@ -84,7 +84,7 @@ def budget(profile: str) -> list[str]:
 def findings_table(claims_of: dict[str, list[dict]]) -> str:
     """The README's table, of claims by profile: a finding a line, and the mark of each primary
     claim, as published and by the primary measure."""
-    names = [f"{profile}, {how}" for profile in claims_of for how in ("published", "primary")]
+    names = [f"{profile}, {how}" for profile in claims_of for how in ("published", "ours")]
     text = [f"| | finding | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
     judged = {profile: verdicts.judge(rows) for profile, rows in claims_of.items()}
     for finding, words in FINDINGS.items():

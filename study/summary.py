@@ -9,8 +9,8 @@ from study.claims import PRIMARIES
 DECIDED, OPEN = ("supported", "contradicted"), ("negligible", "inconclusive")
 ASIDES = {"F2 along random directions": "along random"}
 ASIDES |= {"F4, epochs fixed, a doubling": "epochs fixed"}
-ASIDES |= {"F5 in shares (claimed: above 0)": "of its gain"}
-ASIDES |= {"F8 at equal f, a doubling": "whitened images,"}
+ASIDES |= {"F5, share of gain kept, less the fast's": "of its gain"}
+ASIDES |= {"F8 at equal f, image frequency doubled": "whitened images,"}
 
 
 def _named(rows: list[dict]) -> str:
@@ -35,9 +35,9 @@ def of_profile(profile: str, rows: list[dict]) -> str:
     depends, parting = [row for row in judged if row["depends"]], [*filter(median_parts, judged)]
     text = [f"## [{profile}]({profile}/README.md)\n"]
     text.append(f"- **As published** {_listed(judged, 'published_verdict')}.")
-    text.append(f"- Decided as published, but within 10 %: {_named(small)}.")
+    text.append(f"- Decided as published, under 10 %: {_named(small)}.")
     text.append(f"- **Out of band** {_listed(judged, 'verdict')}.")
-    text.append(f"- Both kinds of path move one way: {one_way(judged)}.")
+    text.append(f"- Between and within move the same way: {one_way(judged)}.")
     text.append(f"- Decided by both, in opposite ways: {_named(parted)}.")
     text.append(f"- **Depends on the measure** (variants decided both ways): {_named(depends)}.")
     text.append(f"- **The median path does not bear out** {_named(parting)}.")

@@ -65,7 +65,12 @@ def test_the_picture_has_a_dot_a_decided_effect_and_a_text_a_cell(judged):
         "F2 within ↕",
     ]
     words = [label.get_text() for label in ax.get_xticklabels()]
-    assert words == ["published", "power softmax above 1 f", "share logits above 4 f", "mean gain"]
+    assert words == [
+        "published",
+        "power softmax above 1 cutoff",
+        "share logits above 4 cutoff",
+        "mean gain",
+    ]
     (dots,) = ax.lines
     places = np.floor(np.column_stack(dots.get_data())).astype(int).tolist()
     assert places == [[0, 0], [1, 0], [3, 1], [1, 2]]

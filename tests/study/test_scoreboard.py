@@ -141,7 +141,7 @@ def test_table_of_findings():
     other = [claim("F10", "within", OPEN, notebook="11_class_diversity"), OLD]
     table = pages.findings_table({"one": one, "other": other}).splitlines()
     assert table[0] == (
-        "| | finding | one, published | one, primary | other, published | other, primary |"
+        "| | finding | one, published | one, ours | other, published | other, ours |"
     )
     assert len({line.count("|") for line in table}) == 1
     findings = [line.split("|")[1].split()[0] for line in table[2:]]
@@ -203,7 +203,7 @@ def test_the_summary_names_claims_by_verdict_and_where_measures_part():
     own = "3 supported (F2 between; F4 between; F10 within); 1 negligible"
     own += "; 1 inconclusive; 1 not testable (F4 within)"
     assert f"- **Out of band** {own}." in lines
-    assert "- Decided as published, but within 10 %: F10 within." in lines
+    assert "- Decided as published, under 10 %: F10 within." in lines
     assert "- Decided by both, in opposite ways: F2 between." in lines
     assert "- **Depends on the measure** (variants decided both ways): F4 between." in lines
 
@@ -239,8 +239,8 @@ def test_the_summary_names_findings_whose_kinds_of_path_move_one_way():
         for kind, effect in zip(KINDS, effects, strict=True)
     ]
     lines = summary.of_profile("one", rows).splitlines()
-    assert "- Both kinds of path move one way: F2, F4." in lines
-    assert "- Both kinds of path move one way: none." in summary.of_profile("one", rows[4:])
+    assert "- Between and within move the same way: F2, F4." in lines
+    assert "- Between and within move the same way: none." in summary.of_profile("one", rows[4:])
 
 
 def test_the_summary_tells_f2_along_random_directions():
@@ -257,7 +257,7 @@ def test_the_summary_tells_f2_along_random_directions():
 def test_the_summary_tells_f8_on_whitened_images():
     row = claim("F8", "gain") | {"statement": "whitened images, mean gain"}
     row["text"] = "+0.1 [0, 0.2] a doubling of the image frequency"
-    line = "- F8 at equal f, a doubling: whitened +0.1 [0, 0.2]."
+    line = "- F8 at equal f, image frequency doubled: whitened +0.1 [0, 0.2]."
     assert line in summary.of_profile("one", [row]).splitlines()
 
 
@@ -265,7 +265,7 @@ def test_the_summary_tells_which_wave_keeps_more_of_its_gain():
     row = claim("F5", "gain") | {"statement": "slow wave, share of its gain kept, beyond the fast"}
     told = {"+0.1 [0, 0.2] more kept": "slow +0.1 [0, 0.2]", "no estimate": "slow no estimate"}
     for row["text"], words in told.items():
-        line = f"- F5 in shares (claimed: above 0): {words}."
+        line = f"- F5, share of gain kept, less the fast's: {words}."
         assert line in summary.of_profile("one", [row]).splitlines()
 
 
