@@ -26,8 +26,9 @@
 # >
 # > **Words**: [permutation test](glossary.md#permutation-test), [rank
 # > correlation](glossary.md#rank-correlation), [primary claim](glossary.md#primary-claim), [false
-# > discovery rate](glossary.md#false-discovery-rate), [verdict](glossary.md#verdict); all of them, and the [columns of
-# > tables](glossary.md#columns-of-tables), in the [glossary](glossary.md).
+# > discovery rate](glossary.md#false-discovery-rate), [verdict](glossary.md#verdict); all
+# > of them, and the [columns of tables](glossary.md#columns-of-tables), in the
+# > [glossary](glossary.md).
 
 # %% [markdown]
 # **Finding F11.** Over all interventions together, the paper concludes, networks that generalise
