@@ -11,6 +11,7 @@ from lib.training import TrainingConfig
 from study import zoo
 
 MEASURES = ["test_accuracy", "hff", "variation", "changes", "jacobian_norm", *measure.VARIANTS]
+PROTOCOL = ["num_pairs", "spacing", "cutoff", "path"]  # a run may be measured by several
 MOST_OF_ZOO = 0.1  # that rounding to 16 bits may move
 MOST = 3.0  # standard deviations over seeds that another processor's rounding may make of a run
 
@@ -48,12 +49,12 @@ def again(rows: pd.DataFrame, device: str, of_zoo: bool = False) -> pd.DataFrame
             measured = measure.measured(run, config.num_epochs, protocol, config, device)
         network = {**config.described(), "key": first["key"], "epoch": config.num_epochs}
         table = measure.compare([network], [measured])
-        made.append(table.assign(spacing=protocol.spacing, cutoff=protocol.cutoff))
+        made.append(table.assign(**{name: getattr(protocol, name) for name in PROTOCOL}))
     return pd.concat(made, ignore_index=True)
 
 
 def _protocol(row: pd.Series) -> measure.Protocol:
-    fields = {name: row[name] for name in ("num_pairs", "spacing", "cutoff", "path")}
+    fields = {name: row[name] for name in PROTOCOL}
     fields |= {"num_pairs": int(row["num_pairs"])}
     return measure.Protocol(**fields)
 
@@ -61,12 +62,14 @@ def _protocol(row: pd.Series) -> measure.Protocol:
 def deviations(table: pd.DataFrame, anew: pd.DataFrame) -> pd.DataFrame:
     """One row a measure and kind of path: how far runs in `anew` lie from their rows at most, in
     standard deviations over seeds (of its logarithm, the median over the conditions of `table`)."""
-    names, rows = ["key", "kind", "spacing", "cutoff"], []
+    names, rows = ["key", "kind", *PROTOCOL], []
     both = anew.merge(table, on=names, suffixes=("_anew", ""), validate="one_to_one")
     for kind, own in table.groupby("kind"):
         for name in MEASURES:
             logs = np.log(own[name].where(own[name] > 0))
-            spread = np.sqrt(logs.groupby([own["condition"], own["spacing"]]).var().median())
+            spread = np.sqrt(
+                logs.groupby([own[name] for name in ("condition", *PROTOCOL)]).var().median()
+            )
             pair = both.loc[both["kind"] == kind, [f"{name}_anew", name]]
             moved = np.log(pair.where(pair > 0)).diff(axis=1).iloc[:, 1].abs()
             same = np.isclose(*pair.to_numpy(float).T, rtol=1e-6, atol=0, equal_nan=True)
